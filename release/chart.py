@@ -17,7 +17,7 @@ from pathlib import Path
 
 from helm import document_values
 from release.versions import ROOT, version
-from stationkeeper_tools.binaries import Surroundings, find_helm
+from stationkeeper_tools.binaries import ProgramPlaces, find_helm
 from stationkeeper_tools.progress import Progress
 
 CHART = ROOT / "helm/stationkeeper"
@@ -84,7 +84,7 @@ def _name_images(chart: Path, registry: str, digests: Mapping[str, str]) -> None
 
 
 def _helm(*arguments: str | Path) -> None:
-    program = find_helm(Surroundings.of_this_process(), Progress())
+    program = find_helm(ProgramPlaces.of_this_process(), Progress())
     subprocess.run([program, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the commands are above
 
 

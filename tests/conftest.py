@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 
 from stationkeeper_tools.binaries import (
     ControlPlaneBinaries,
-    Surroundings,
+    ProgramPlaces,
     find_helm,
     find_kubectl,
     obtain_control_plane,
@@ -42,7 +42,7 @@ settings.load_profile("stationkeeper")
 
 TESTS = Path(__file__).parent
 LAYERS = sorted(folder.name for folder in TESTS.iterdir() if any(folder.glob("**/test_*.py")))
-OBTAINED: Mapping[str, Callable[[Surroundings, Progress], object]] = {
+OBTAINED: Mapping[str, Callable[[ProgramPlaces, Progress], object]] = {
     "control_plane_binaries": obtain_control_plane,
     "kubectl": find_kubectl,
     "helm": find_helm,
@@ -81,7 +81,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with one_process_at_a_time():
         for name in needed:
             try:
-                OBTAINED[name](Surroundings.of_this_process(), progress)
+                OBTAINED[name](ProgramPlaces.of_this_process(), progress)
             except Exception as error:
                 failures[name] = error
 
@@ -109,21 +109,21 @@ def raise_if_failed(config: pytest.Config, name: str) -> None:
 @pytest.fixture(scope="session")
 def control_plane_binaries(pytestconfig: pytest.Config) -> ControlPlaneBinaries:
     raise_if_failed(pytestconfig, "control_plane_binaries")
-    return obtain_control_plane(Surroundings.of_this_process(), Progress())
+    return obtain_control_plane(ProgramPlaces.of_this_process(), Progress())
 
 
 @pytest.fixture(scope="session")
 def kubectl(pytestconfig: pytest.Config) -> Path:
     """The program."""
     raise_if_failed(pytestconfig, "kubectl")
-    return find_kubectl(Surroundings.of_this_process(), Progress())
+    return find_kubectl(ProgramPlaces.of_this_process(), Progress())
 
 
 @pytest.fixture(scope="session")
 def helm(pytestconfig: pytest.Config) -> Path:
     """The program."""
     raise_if_failed(pytestconfig, "helm")
-    return find_helm(Surroundings.of_this_process(), Progress())
+    return find_helm(ProgramPlaces.of_this_process(), Progress())
 
 
 @pytest.fixture(scope="session")

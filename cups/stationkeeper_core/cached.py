@@ -9,8 +9,8 @@ T = TypeVar("T")
 class cached_property(Generic[T]):  # noqa: N801 - named and used like the standard one
     """A property that is computed at its first use.
 
-    The one of `functools` takes a lock before Python 3.12, which costs more than most of the values here. Two threads
-    may both compute a value; they get the same one.
+    Before Python 3.12, `functools.cached_property` takes a lock, which costs more than most of the values here. Two
+    threads may both compute a value; they get the same one.
 
     Args:
         compute: computes the value for an object; the object needs a `__dict__`.

@@ -12,9 +12,9 @@ class Fault(StrEnum):
     """The party at fault; it decides where the reason is reported."""
 
     REQUEST = "request"
-    """The gateway: the answer has `ReasonInfo.http_status`, or the connection is closed where that is None."""
+    """The gateway. The answer has the status `ReasonInfo.http_status`; if that is None, the connection is closed."""
     HANDSHAKE = "handshake"
-    """The gateway, found by TLS: the answer is a TLS alert, without HTTP."""
+    """The gateway, in the TLS handshake. The answer is a TLS alert, without HTTP."""
     RESOURCE = "resource"
     """The author of a TrustedCA or Gateway: reported in the condition `Accepted`."""
     LOAD = "load"

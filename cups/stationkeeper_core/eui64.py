@@ -27,7 +27,7 @@ def eui_asked_by_station(configured: EUI64) -> EUI64:
     """Return the EUI by which a Basics Station asks.
 
     Args:
-        configured: the EUI that the gateway is given. A Station takes one whose upper 16 bits are zero for a MAC of 48
+        configured: the EUI that the gateway is given. If its upper 16 bits are zero, a Station reads it as a MAC of 48
             bits, and inserts FFFE in its middle: 0000AABB0000CCDD asks as AABB00FFFE00CCDD (seen with Station 2.0.6).
     """
     if configured >> _MAC_BITS:

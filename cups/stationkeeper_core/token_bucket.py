@@ -30,7 +30,7 @@ class TokenBucket:
         return True
 
     def owe(self) -> float:
-        """Take a token, even one of the future.
+        """Take the next token, even if the bucket gets it only later.
 
         Returns:
             The seconds until the token is available; 0 if it is now.

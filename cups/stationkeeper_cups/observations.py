@@ -6,8 +6,8 @@ the data of a visit: another client with a certificate for the EUI must not over
 record belongs to one Gateway; another Gateway with its EUI begins with an empty record.
 
 Registered and unregistered EUIs have separate limits, so that unknown clients displace no gateway; the record with the
-oldest change is dropped first. Changes are numbered, and a page begins at a number. Its cost is its content and the
-superseded changes in it, which are at most as many as the records.
+oldest change is dropped first. Changes are numbered, and a page begins at a number. It costs as much as its content and
+the superseded changes in it, at most one for each record.
 """
 
 import secrets

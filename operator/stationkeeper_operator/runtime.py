@@ -26,12 +26,11 @@ from stationkeeper_operator.process.free_memory import release_free_memory
 from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
-from stationkeeper_operator.resources.records import Key, Reference
+from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.term import Cluster, LeaderTerm
-from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.term import LeaderTerm, SharedParts
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
-from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -108,7 +107,6 @@ class Operator:
         namespaces = settings.watch_namespaces
         self._settings = settings
         self._store = ResourceStore()
-        self._changes = Aggregator()
         self._leadership = lead(self._leadership_changed)
         self._watch = watch(self._report_from_thread)
         self.metrics = Metrics()
@@ -120,20 +118,12 @@ class Operator:
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._listing = Listing(self._resync, lag, self._listed)
-        self._cluster = Cluster(
-            settings,
-            api,
-            self._store,
-            self._reader,
-            self._changes,
-            OwnWrites(self._store, self._note, lag),
-            self.metrics,
-            now,
-            GenerationFloor(),
-        )
+        self._known = KnownResources(self._store, lag=lag)
+        self._changes = self._known.changes
+        self._shared = SharedParts(settings, api, self._known, self._reader, GenerationFloor(), self.metrics, now)
         self._references = ReferenceWatch(
             *(api, self._store.references, self._reader, namespaces),
-            changed=self._reference_changed,
+            changed=self._known.note_reference,
             broken=self._listing.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -191,18 +181,9 @@ class Operator:
             self._listing.watch_begun.set()
             self._lag.begin()
         else:
-            change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
-            self._lag.note_seen(report.resource.key, report.resource.metadata.version)
+            change = self._known.take_in_report(report)
             if change is Change.STATUS and self._term is not None:
                 self._term.note_other_write(report.resource.key)
-            self._note(change)
-
-    def _reference_changed(self, reference: Reference) -> None:
-        self._changes.wake(urgent=self._store.references.admits(reference))
-
-    def _note(self, change: Change) -> None:
-        if change in {Change.SPEC, Change.REDUCTION}:
-            self._changes.wake(urgent=change is Change.REDUCTION)
 
     def _leadership_changed(self) -> None:
         self._term, self._leading_since = None, float("inf")
@@ -226,7 +207,7 @@ class Operator:
                 raise NotLeadingError
             self._leadership.require()
 
-        return LeaderTerm(name, self._cluster, permit, self._may_take_turns)
+        return LeaderTerm(name, self._shared, permit, self._may_take_turns)
 
     async def _run_terms(self) -> None:
         """Run the parts of each term until the term ends."""
@@ -260,7 +241,7 @@ class Operator:
             # Garbage collection must not scan the records of very many resources again and again: it would block all
             # threads too long.
             gc.freeze()
-        self._note(change)
+        self._known.note(change)
         if self._may_take_turns():
             self._changes.wake(urgent=not may_before)
             return False

@@ -81,13 +81,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """Return what reads the command line.
+    """Return the parser of the command line.
 
     Args:
         environment: gives the value of a flag that the command line does not have.
 
     Returns:
-        The parser; the help of each flag ends with its variable and its default in brackets.
+        The parser. The help of each flag ends with its variable and its default in brackets.
     """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-operator",

@@ -28,45 +28,39 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.turns.aggregator import Aggregator
 from stationkeeper_operator.turns.compilation import Compilation
-from stationkeeper_operator.turns.own_writes import OwnWrites
-from stationkeeper_operator.turns.plan_check import PlanCheck
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _log = logging.getLogger("stationkeeper.operator.term")
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """The objects that a term uses and that outlive it.
+class SharedParts:
+    """The parts of the operator that all its terms share.
 
     Attributes:
         settings: the settings of the process.
         api: the API client.
-        store: the known state of the cluster.
+        known: the known resources of the cluster, and the changes that wait for a turn.
         reader: reads named objects that were never read.
-        changes: the changes that wait for a turn.
-        own_writes: takes in each written status.
+        floor: the floor for new generations, in any term.
         metrics: the metrics of the process.
         now: returns the time, aware.
-        floor: the floor for new generations, in any term.
     """
 
     settings: Settings
     api: KubernetesApi
-    store: ResourceStore
+    known: KnownResources
     reader: ReferenceReader
-    changes: Aggregator
-    own_writes: OwnWrites
+    floor: GenerationFloor
     metrics: Metrics
     now: Callable[[], datetime]
-    floor: GenerationFloor
 
 
 class LeaderTerm:
@@ -74,27 +68,25 @@ class LeaderTerm:
 
     Args:
         name: its unique name.
-        cluster: the objects that it uses.
+        shared: the parts of the operator that outlive the term.
         permit: called before each write; raises if this term is over.
         may_act: returns whether the store is not older than this term, so that turns may be taken.
     """
 
-    def __init__(self, name: str, cluster: Cluster, permit: Callable[[], None], may_act: Callable[[], bool]) -> None:
-        settings, api, store, now = cluster.settings, cluster.api, cluster.store, cluster.now
+    def __init__(self, name: str, shared: SharedParts, permit: Callable[[], None], may_act: Callable[[], bool]) -> None:
+        settings, api, known, now = shared.settings, shared.api, shared.known, shared.now
         token_file = settings.internal_token
-        self._changes = cluster.changes
+        self._changes = known.changes
         self._publisher = Publisher(
-            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name, cluster.floor
+            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name, shared.floor
         )
-        tracker = RolloutTracker(store.get, settings.namespace, asks=token_file is not None)
+        tracker = RolloutTracker(known.get, settings.namespace, asks=token_file is not None)
         self._events = EventRecorder(api, settings.identity, permit)
         self._statuses = StatusLoop(
             StatusWriter(api, permit, settings.namespace),
-            cluster.own_writes,
+            known,
             self._events,
-            now=now,
-            release=settings.namespace,
-            rollout=tracker,
+            StatusMerge(settings.namespace, now, tracker),
         )
         flow = RolloutFlow(tracker, self._statuses, self._events)
         pods = AskedPods(api, settings.namespace)
@@ -109,24 +101,17 @@ class LeaderTerm:
             note_pod_generations=self._note_pod_generations,
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
-        self._check = PlanCheck(cluster.metrics.compile_differences, self._discard_state)
-        compilation = Compilation(
-            *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
+        self._compilation = Compilation(
+            *(settings.namespace, settings.cups_names, known, shared.reader, shared.metrics),
+            lambda: self._counts_read.counts,
         )
         self._reconciler = Reconciler(
-            compilation,
-            publisher=self._publisher,
-            status=self._statuses,
-            flow=flow,
-            now=now,
-            metrics=cluster.metrics,
-            change_waits=lambda: self._changes.is_waiting,
-            check=self._check,
+            self._compilation, publisher=self._publisher, status=self._statuses, flow=flow, now=now
         )
 
     @property
     def deadline(self) -> datetime | None:
-        """The time of the next turn by time alone, aware; None for never."""
+        """The time of the next turn if nothing changes before, aware; None for never."""
         return self._reconciler.deadline
 
     @property
@@ -146,7 +131,8 @@ class LeaderTerm:
     async def run(self) -> None:
         """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._prepare, self._statuses.run, self._events.run, self._rollout.run, self._check.run):
+            check = self._compilation.check
+            for part in (self._prepare, self._statuses.run, self._events.run, self._rollout.run, check.run):
                 group.create_task(part(), name=part.__qualname__)
 
     async def _prepare(self) -> None:
@@ -207,7 +193,3 @@ class LeaderTerm:
     def _note_pod_generations(self, generations: Mapping[str, int]) -> None:
         if self._publisher.note_pod_generations(generations):
             self._changes.wake(urgent=True)
-
-    def _discard_state(self) -> None:
-        self._reconciler.discard_state()
-        self._changes.wake(urgent=True)

@@ -19,7 +19,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
-from stationkeeper_tools.binaries import Surroundings, obtain_control_plane
+from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
@@ -157,7 +157,7 @@ async def large_cluster(
     folder: Path, gateways: int, authorities: int, buckets: int = BUCKETS
 ) -> AsyncIterator[LargeCluster]:
     """Start one in `folder`, with all resources in it."""
-    binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(say))
+    binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(say))
     policy = folder / "audit-policy.json"
     policy.write_text(json.dumps(_AUDIT))
     flags = {"audit-policy-file": policy, "audit-log-path": folder / "audit.log"}

@@ -23,7 +23,7 @@ ADDRESSES = {
     "hostile gateway": "gateway?namespace=radio&name=roof-000000",
     "CAs": "cas",
     "CA": "ca?namespace=radio&name=vendor",
-    "strangers": "strangers",
+    "unregistered": "unregistered",
     "enforcement": "enforcement?refresh=0",
     "none": "gateway?namespace=radio&name=none",
 }
@@ -58,12 +58,12 @@ def fleet(count: int, now: datetime) -> Iterator[Item]:
     def certificate(subject: str, days: float, **more: Any) -> Item:
         return {"subject": subject, "sha256": "a" * 64, "role": "Anchor", "notAfter": end(days), **more}
 
-    strangers = [
+    unregistered = [
         {"eui": f"FFFF{number:012X}", "lastSeen": ago(minutes=number), "model": HOSTILE, "station": "2.0.6"}
         for number in range(30)
     ]
     listed = [certificate(f"CN={'Very long ' * 12}Root", 3), certificate("CN=B", -5, problem="it has expired")]
-    yield ca(certificates=[*listed, certificate("CN=C", 20), certificate("CN=D", 2000)], unregistered=strangers)
+    yield ca(certificates=[*listed, certificate("CN=C", 20), certificate("CN=D", 2000)], unregistered=unregistered)
     yield ca("a" * 200, conditions=[condition("Ready", "False", "CertificateInvalid")], unregistered=[])
 
 

@@ -116,7 +116,7 @@ async def test_axe_finds_nothing_in_the_light_or_in_the_dark(
 
 
 @in_one_loop
-@pytest.mark.parametrize("address", [ADDRESSES["fleet"], ADDRESSES["search"], ADDRESSES["strangers"]])
+@pytest.mark.parametrize("address", [ADDRESSES["fleet"], ADDRESSES["search"], ADDRESSES["unregistered"]])
 async def test_the_keyboard_reaches_everything_in_its_order_and_shows_where_it_is(
     place: tuple[str, Any], tab: Tab, address: str
 ) -> None:
@@ -172,7 +172,7 @@ async def test_progress_into_force_is_shown_as_it_happens_without_a_hand(place: 
 @in_one_loop
 async def test_a_manifest_can_be_opened_and_copied(place: tuple[str, Any], tab: Tab) -> None:
     base, _ = place
-    await tab.open(f"{base}strangers")
+    await tab.open(f"{base}unregistered")
     await tab.does("document.querySelector('summary').focus()")
     await tab.press("Enter", "\r")
     await tab.until("document.querySelector('details').open")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from images.build import ROOT, build
 from images.pack import REGISTRY, write_archive
-from stationkeeper_tools.binaries import Surroundings, find_helm, find_kubectl
+from stationkeeper_tools.binaries import ProgramPlaces, find_helm, find_kubectl
 from stationkeeper_tools.progress import Progress
 from tests.cluster.clusters import Cluster, Given, Kind, OwnNode, has_kind
 from tests.cluster.figures import Figures
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--start", action="store_true", help="only start a cluster with the images, and leave it")
     parser.add_argument("--stop", action="store_true", help="only end the cluster that --start left")
     options = parser.parse_args()
-    surroundings, progress = Surroundings.of_this_process(), Progress.to(_say)
-    cluster = _cluster(options.kubeconfig, surroundings, progress)
+    places, progress = ProgramPlaces.of_this_process(), Progress.to(_say)
+    cluster = _cluster(options.kubeconfig, places, progress)
     if options.stop:
         cluster.stop()
         return
@@ -54,13 +54,13 @@ def main() -> None:
         cluster.stop()
 
 
-def _cluster(kubeconfig: Path | None, surroundings: Surroundings, progress: Progress) -> Cluster:
+def _cluster(kubeconfig: Path | None, places: ProgramPlaces, progress: Progress) -> Cluster:
     if kubeconfig is None and not has_kind():
-        return OwnNode(Path("/var/tmp/stationkeeper-node"), node_programs(surroundings, progress))  # noqa: S108 - root's
+        return OwnNode(Path("/var/tmp/stationkeeper-node"), node_programs(places, progress))  # noqa: S108 - root's
     programs = FOLDER / "bin"
     shutil.rmtree(programs, ignore_errors=True)
     programs.mkdir(parents=True)
-    for program in (find_helm(surroundings, progress), find_kubectl(surroundings, progress)):
+    for program in (find_helm(places, progress), find_kubectl(places, progress)):
         (programs / program.name).symlink_to(program)
     return Given(kubeconfig.absolute(), programs) if kubeconfig else Kind(FOLDER / "kubeconfig", programs)
 

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_tools.binaries import KUBERNETES_VERSION, Surroundings, find_helm, find_kubectl, obtain_control_plane
+from stationkeeper_tools.binaries import (
+    KUBERNETES_VERSION,
+    ProgramPlaces,
+    find_helm,
+    find_kubectl,
+    obtain_control_plane,
+)
 from stationkeeper_tools.progress import Progress
 
 _MODULES = Path(__file__).parent / "go"
@@ -73,14 +79,14 @@ def _modules() -> Mapping[str, _Module]:
     }
 
 
-def node_programs(surroundings: Surroundings, progress: Progress) -> Path:
+def node_programs(places: ProgramPlaces, progress: Progress) -> Path:
     """Return the folder with all programs of a node, built if need be; that takes half an hour the first time.
 
     Raises:
         ToolError: the control plane or helm cannot be obtained.
         CalledProcessError: a program cannot be built; Go has said why.
     """
-    folder = surroundings.cache / f"node-{KUBERNETES_VERSION}-{surroundings.platform}"
+    folder = places.cache / f"node-{KUBERNETES_VERSION}-{places.platform}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, module in _modules().items():
         lacking = [each for each in module.packages if not (folder / each.rpartition("/")[2]).exists()]
@@ -91,9 +97,9 @@ def node_programs(surroundings: Surroundings, progress: Progress) -> Path:
         source = folder / "pause.go"
         source.write_text(_PAUSE)
         _go(["build", "-ldflags", "-s -w", "-o", str(folder / "pause"), str(source)], folder, needs_c=False)
-    control_plane = obtain_control_plane(surroundings, progress)
+    control_plane = obtain_control_plane(places, progress)
     found = {"etcd": control_plane.etcd, "kube-apiserver": control_plane.kube_apiserver}
-    found |= {"kubectl": find_kubectl(surroundings, progress), "helm": find_helm(surroundings, progress)}
+    found |= {"kubectl": find_kubectl(places, progress), "helm": find_helm(places, progress)}
     for name, program in found.items():
         link = folder / name
         link.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stationkeeper_tools.binaries import Surroundings, find_helm
+from stationkeeper_tools.binaries import ProgramPlaces, find_helm
 from stationkeeper_tools.progress import Progress
 
 CHART = Path(__file__).parents[2] / "helm/stationkeeper"
@@ -202,7 +202,7 @@ def render(values: Values, *options: str, program: Path | None = None) -> list[M
 
 @cache
 def _helm() -> Path:
-    return find_helm(Surroundings.of_this_process(), Progress())
+    return find_helm(ProgramPlaces.of_this_process(), Progress())
 
 
 @cache

@@ -6,7 +6,7 @@ A build takes minutes, so that tests that need it are skipped where it is not in
 from collections.abc import Mapping
 from pathlib import Path
 
-from stationkeeper_tools.binaries import KUBERNETES_VERSION, Surroundings, obtain_helm
+from stationkeeper_tools.binaries import KUBERNETES_VERSION, ProgramPlaces, obtain_helm
 from stationkeeper_tools.go_build import GoModule
 from stationkeeper_tools.progress import Progress
 
@@ -28,14 +28,14 @@ _MODULE = GoModule("helm3", {"helm": "helm.sh/helm/v3/cmd/helm"}, _LINKED, MODUL
 
 def cached_helm_3() -> Path | None:
     """Return the path of helm 3, None where it was not obtained yet."""
-    program = Surroundings.of_this_process().helm_folder(HELM_3_VERSION) / "helm"
+    program = ProgramPlaces.of_this_process().helm_folder(HELM_3_VERSION) / "helm"
     return program if program.exists() else None
 
 
 def main() -> None:
     """Obtain it."""
     progress = Progress.to(lambda line: print(line, flush=True))  # noqa: T201 - this is a command
-    print(obtain_helm(HELM_3_VERSION, _MODULE, Surroundings.of_this_process(), progress))  # noqa: T201
+    print(obtain_helm(HELM_3_VERSION, _MODULE, ProgramPlaces.of_this_process(), progress))  # noqa: T201
 
 
 if __name__ == "__main__":

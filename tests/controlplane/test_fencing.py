@@ -30,8 +30,9 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
@@ -234,10 +235,9 @@ async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[Stat
     events = EventRecorder(leader.api, "test", permit)
     writer = StatusLoop(
         StatusWriter(leader.api, permit, "release"),
-        OwnWrites(store),
+        KnownResources(store),
         events,
-        now=lambda: datetime.now(UTC),
-        release="release",
+        StatusMerge("release", lambda: datetime.now(UTC)),
     )
     verdict = Verdict(False, "LNSMissing", message, None)
     running = asyncio.create_task(writer.run())

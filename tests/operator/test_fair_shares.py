@@ -20,8 +20,9 @@ from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 from tests.operator.test_status_writer import until
@@ -37,10 +38,9 @@ class Stage:
         self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusLoop(
             StatusWriter(api, lambda: None, "release"),
-            OwnWrites(self.store),
+            KnownResources(self.store),
             self.events,
-            now=lambda: datetime.now(UTC),
-            release="release",
+            StatusMerge("release", lambda: datetime.now(UTC)),
             rates=StatusRates(judged=BacklogRate(50, 50, 1, burst=100)),
         )
 

@@ -11,7 +11,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.gateways.endpoint_compiler import Target
-from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
+from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileContext, compile_gateway
 from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
 from stationkeeper_operator.resources.records import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
@@ -207,7 +207,7 @@ def test_the_fallback_of_a_suspended_gateway_needs_less_space() -> None:
     (held,) = gateways(plan_of(make_gateway(spec())))
     changed = make_gateway(spec({**WSS, "uri": "wss://another.example.com:8887"}, suspended=True))
 
-    found = compile_gateway(changed, held, Surroundings(world_of(changed), NOW, no_default, AuthorityKeys()))
+    found = compile_gateway(changed, held, CompileContext(world_of(changed), NOW, no_default, AuthorityKeys()))
 
     assert found.desired is not None
     assert (found.desired.lns_uri, found.desired.suspended) == ("wss://another.example.com:8887", True)

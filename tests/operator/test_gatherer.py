@@ -35,10 +35,11 @@ from stationkeeper_operator.rollout.enforcement import PodReport
 from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns import rollout_flow, rollout_loop
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.resource_building import der, make_pem
@@ -81,11 +82,9 @@ class Stage:
         events = self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusLoop(
             StatusWriter(api, lambda: None, "release"),
-            OwnWrites(self.store),
+            KnownResources(self.store),
             events,
-            now=_now,
-            release="release",
-            rollout=self.tracker,
+            StatusMerge("release", _now, self.tracker),
         )
         self.flow = RolloutFlow(self.tracker, self.writer, events)
         pods = AskedPods(api, "release")

@@ -22,9 +22,10 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
 from stationkeeper_operator.rollout.certificate_usage import WINDOW, CertificateUsage
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.ports import free_port
 from tests.operator.seeing import eui
@@ -49,7 +50,7 @@ def statuses() -> StatusLoop:
     api = KubernetesApi(Credentials(None))
     events = EventRecorder(api, "test", lambda: None)
     writer = StatusWriter(api, lambda: None, "release")
-    return StatusLoop(writer, OwnWrites(ResourceStore()), events, now=lambda: NOW, release="release")
+    return StatusLoop(writer, KnownResources(ResourceStore()), events, StatusMerge("release", lambda: NOW))
 
 
 def gateway(number: int) -> Key:

@@ -20,8 +20,9 @@ from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw
@@ -45,11 +46,9 @@ class Stage:
         self.state = tracker.observed
         self.writer = StatusLoop(
             StatusWriter(api, lambda: None, "release"),
-            OwnWrites(self.store),
+            KnownResources(self.store),
             EventRecorder(api, "test", lambda: None),
-            now=lambda: datetime.now(UTC),
-            release="release",
-            rollout=tracker,
+            StatusMerge("release", lambda: datetime.now(UTC), tracker),
             rates=StatusRates(observed=BacklogRate(per_second, per_second, 1, burst)),
         )
 

@@ -10,9 +10,10 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.aggregator import Aggregator
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
 
@@ -26,11 +27,9 @@ async def test_a_term_that_ends_just_when_something_was_published_ends() -> None
     tracker = RolloutTracker(lambda _: None, "release", asks=True)
     status = StatusLoop(
         StatusWriter(api, _permit, "release"),
-        OwnWrites(ResourceStore()),
+        KnownResources(ResourceStore()),
         events,
-        now=lambda: datetime.now(UTC),
-        release="release",
-        rollout=tracker,
+        StatusMerge("release", lambda: datetime.now(UTC), tracker),
     )
     flow = RolloutFlow(tracker, status, events)
     waiting = asyncio.create_task(flow.wait_until_due(60.0))

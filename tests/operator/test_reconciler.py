@@ -21,10 +21,11 @@ from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, 
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns import judging
 from stationkeeper_operator.turns.compilation import Compilation
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem
@@ -63,20 +64,18 @@ class Stage:
         self.version = 0
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
+        self.known = KnownResources(self.store)
         self.status = OverheardStatusLoop(
-            StatusWriter(api, _permit, "release"), OwnWrites(self.store), events, now=_now, release="release"
+            StatusWriter(api, _permit, "release"), self.known, events, StatusMerge("release", _now)
         )
         self.tracker = RolloutTracker(self.store.get, "release", asks=False)
-        self.change_waits = False
         self.metrics = Metrics()
         self.reconciler = Reconciler(
-            Compilation(RELEASE, (), self.store, ReferenceReader(api, self.store.references, ())),
+            Compilation(RELEASE, (), self.known, ReferenceReader(api, self.store.references, ()), self.metrics),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             status=self.status,
             flow=RolloutFlow(self.tracker, self.status, events),
             now=_now,
-            metrics=self.metrics,
-            change_waits=lambda: self.change_waits,
         )
 
     def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
@@ -180,12 +179,12 @@ async def test_trust_that_is_removed_is_written_before_any_gateway_is_compiled(s
 async def test_a_turn_stops_between_writes_and_reports_only_written_documents(stage: Stage) -> None:
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
-    stage.change_waits = True
+    stage.known.changes.wake()
     assert await stage.reconciler.turn() is Turn.MORE
     assert 0 < len(stage.status.judgements) < 64
     assert all(each.published for each in stage.status.judgements.values())
     assert stage.compiled("Gateway") == 64
-    stage.change_waits = False
+    stage.known.changes.clear()
     while await stage.reconciler.turn() is not Turn.DONE:
         assert all(each.published for each in stage.status.judgements.values())
     assert len(stage.status.judgements) == 64
@@ -195,7 +194,7 @@ async def test_a_turn_stops_between_writes_and_reports_only_written_documents(st
 async def test_everything_is_written_and_judged_despite_constant_changes(stage: Stage) -> None:
     for number in range(500):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"0000000000000{number:03X}", "lns": LNS})
-    stage.change_waits = True
+    stage.known.changes.wake()
     assert await stage.reconciler.turn() is Turn.MORE
     assert len(stage.status.judgements) < 500
     turns = 1
@@ -212,11 +211,11 @@ async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
     monkeypatch.setattr(pause, "LEAST_BEFORE_PAUSE", 50)
-    stage.change_waits = True
+    stage.known.changes.wake()
     assert await stage.reconciler.turn() is Turn.MORE
     assert not stage.status.judgements
     stage.put(Key(GATEWAY, "team", "g7"), {"eui": "0000000000000007", "lns": LNS, "suspended": True})
-    stage.change_waits = False
+    stage.known.changes.clear()
     while not stage.status.judgements:
         await stage.reconciler.turn()
     assert len(stage.status.judgements) > 1

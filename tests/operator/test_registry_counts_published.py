@@ -31,10 +31,11 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.compilation import Compilation
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.counted_registry import (
@@ -56,29 +57,28 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server, self.api = server, api
         self.specs: dict[str, dict[str, Any]] = {}
-        self.change_waits = False
         self.begin(16)
 
     def begin(self, configured: int, term: str = "one") -> None:
         """Another process leads, which the release has configured with this count."""
         store = self.store = ResourceStore()
+        self.known = KnownResources(store)
         events = EventRecorder(self.api, "test", _permit)
         writer = StatusWriter(self.api, _permit, RELEASE)
-        status = StatusLoop(writer, OwnWrites(store), events, now=_now, release=RELEASE)
+        status = StatusLoop(writer, self.known, events, StatusMerge(RELEASE, _now))
         tracker = RolloutTracker(store.get, RELEASE, asks=True)
         self.enforcement = tracker.enforcement
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
             Compilation(
-                *(RELEASE, (), store, ReferenceReader(self.api, store.references, ())), lambda: self.counts.counts
+                *(RELEASE, (), self.known, ReferenceReader(self.api, store.references, ()), Metrics()),
+                lambda: self.counts.counts,
             ),
             publisher=self.publisher,
             status=status,
             flow=RolloutFlow(tracker, status, events),
             now=_now,
-            metrics=Metrics(),
-            change_waits=lambda: self.change_waits,
         )
         for name, spec in self.specs.items():
             self.put(name, spec)
@@ -198,9 +198,9 @@ async def test_a_first_turn_that_makes_way_for_others_copies_nothing_yet(stage: 
     stage.chart(64)
     stage.begin(64, "two")
     stage.pods(16, 64)
-    stage.change_waits = True
+    stage.known.changes.wake()
     assert await stage.reconciler.turn() is Turn.MORE
-    stage.change_waits = False
+    stage.known.changes.clear()
     await stage.settle()
     assert stage.euis(16) == stage.euis(64) == set(FEW)
 

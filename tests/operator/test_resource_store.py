@@ -71,7 +71,7 @@ def annotated(resource: Resource, name: str) -> Resource:
 
 
 def read(store: ResourceStore, found: ReferencedObject | None) -> bool:
-    return store.references.settle(TOKEN, store.references.ticket(TOKEN), found)
+    return store.references.take_in_answer(TOKEN, store.references.reports_on(TOKEN), found)
 
 
 def listed(store: ResourceStore, version: int, *resources: Resource, namespace: str | None = None) -> Change:
@@ -222,13 +222,13 @@ class TestReferences:
         store.put(gateway(1))
         assert store.references.unresolved == {TOKEN}
         assert store.snapshot().undecided == {Key(GATEWAY, "team", "one")}
-        assert store.references.settle(TOKEN, store.references.ticket(TOKEN), secret(1))
+        assert store.references.take_in_answer(TOKEN, store.references.reports_on(TOKEN), secret(1))
         assert store.references.unresolved == frozenset()
         assert store.snapshot().referenced == {TOKEN: secret(1)}
 
     def test_a_missing_object_is_decided(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        store.references.settle(TOKEN, store.references.ticket(TOKEN), None)
+        store.references.take_in_answer(TOKEN, store.references.reports_on(TOKEN), None)
         assert store.snapshot().undecided == frozenset()
         assert store.references.unwatched == {TOKEN}
 
@@ -249,11 +249,11 @@ class TestReferences:
 
     def test_an_answer_older_than_an_event_is_ignored(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        ticket = store.references.ticket(TOKEN)
+        reports = store.references.reports_on(TOKEN)
         assert store.references.note_change(TOKEN, "7", deleted=False)
         read(store, secret(7))
-        assert not store.references.settle(TOKEN, ticket, None)
-        assert not store.references.settle(TOKEN, ticket, secret(6))
+        assert not store.references.take_in_answer(TOKEN, reports, None)
+        assert not store.references.take_in_answer(TOKEN, reports, secret(6))
         assert store.snapshot().referenced == {TOKEN: secret(7)}
 
     def test_an_unresolved_object_is_read_again_and_used_until_then(self, store: ResourceStore) -> None:
@@ -286,7 +286,7 @@ class TestReferences:
 
     def test_a_missing_object_is_looked_for_again_when_another_resource_names_it(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        store.references.settle(TOKEN, store.references.ticket(TOKEN), None)
+        store.references.take_in_answer(TOKEN, store.references.reports_on(TOKEN), None)
         store.put(gateway(2, "two"))
         assert store.references.unresolved == {TOKEN}
 
@@ -358,7 +358,7 @@ class TestReferences:
             store.put(decode_resource(GATEWAY, {"metadata": metadata, "spec": spec}))
         for name, content in (("a", "aaa="), ("b", "aaaaaaaa"), ("c", "aaa=")):
             found = decode_referenced(SECRET, {"metadata": {"resourceVersion": "1"}, "data": {"token": content}})
-            store.references.settle(references[name], 0, found)
+            store.references.take_in_answer(references[name], 0, found)
         known = store.snapshot().referenced
         assert [bool(known[each].problem) for each in references.values()] == [False, True, False]
         assert known[references["b"]].data == {}

@@ -13,9 +13,9 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
-from stationkeeper_operator.watching.known import Change
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -32,7 +32,6 @@ class Stage:
         self.server = server
         self.store = ResourceStore()
         self.leading = True
-        self.changes: list[Change] = []
         self.late = timedelta()
         self.api = api
         self.running: asyncio.Task[None] | None = None
@@ -42,10 +41,9 @@ class Stage:
         self.stop()
         self.writer = StatusLoop(
             StatusWriter(self.api, self.permit, "release"),
-            OwnWrites(self.store, self.changes.append),
+            KnownResources(self.store),
             EventRecorder(self.api, "test", self.permit),
-            now=lambda: datetime.now(UTC) + self.late,
-            release="release",
+            StatusMerge("release", lambda: datetime.now(UTC) + self.late),
             rates=StatusRates(sweep_seconds=0.05),
         )
         self.running = asyncio.create_task(self.writer.run())

@@ -16,9 +16,8 @@ from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.settings import read_settings
-from stationkeeper_operator.term import Cluster, LeaderTerm
-from stationkeeper_operator.turns.aggregator import Aggregator
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.term import LeaderTerm, SharedParts
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -36,13 +35,11 @@ class Stage:
         self.server = server
         self.leading = ""
         self.store = ResourceStore()
-        self.cluster = Cluster(
+        self.shared = SharedParts(
             settings=read_settings(("--namespace", RELEASE, "--identity", "one"), {}),
             api=api,
-            store=self.store,
+            known=KnownResources(self.store, lag=WatchLag()),
             reader=ReferenceReader(api, self.store.references, ()),
-            changes=Aggregator(),
-            own_writes=OwnWrites(self.store, lag=WatchLag()),
             metrics=Metrics(),
             now=lambda: datetime.now(UTC),
             floor=GenerationFloor(),
@@ -55,7 +52,7 @@ class Stage:
             if self.leading != name:
                 raise NotLeadingError
 
-        return LeaderTerm(name, self.cluster, permit, lambda: self.leading == name)
+        return LeaderTerm(name, self.shared, permit, lambda: self.leading == name)
 
     def put(self, version: int, spec: dict[str, Any]) -> None:
         metadata = {"name": ROOF.name, "namespace": ROOF.namespace, "uid": "u", "resourceVersion": str(version)}

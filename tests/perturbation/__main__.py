@@ -13,10 +13,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stationkeeper_tools.binaries import Surroundings, obtain_control_plane
+from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from tests.perturbation.bugs import BUGS
-from tests.perturbation.run import Outcome, long_rest, run
+from tests.perturbation.plan import Plan
+from tests.perturbation.run import ACTIVE_SECONDS, Outcome, long_rest, run
 from tests.perturbation.stage import stage
 
 
@@ -34,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     # So that what was started ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(_say))
+    binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(_say))
     seeds = [seed for seed in range(options.first, options.first + options.runs) for _ in range(options.again)]
     outcomes, at_rest = list[Outcome](), tuple[str, ...]()
     with tempfile.TemporaryDirectory(prefix="stationkeeper-perturbation-") as temporary:
@@ -43,7 +44,7 @@ def main() -> int:
             made.proxy.breaks_promises = options.beyond_the_api
             began = time.monotonic()
             for seed in seeds:
-                outcomes.append(run(made, seed))
+                outcomes.append(run(made, Plan(seed, ACTIVE_SECONDS)))
                 _tell(outcomes[-1])
                 if options.stop and outcomes[-1].findings:
                     break

@@ -10,7 +10,7 @@ from stationkeeper_tools.binaries import (
     ETCD_VERSION,
     HELM_VERSION,
     KUBERNETES_VERSION,
-    Surroundings,
+    ProgramPlaces,
     find_helm,
     find_kubectl,
     obtain_control_plane,
@@ -37,9 +37,9 @@ class Machine:
         self.environment = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
 
     @property
-    def surroundings(self) -> Surroundings:
+    def places(self) -> ProgramPlaces:
         return replace(
-            Surroundings.of(self.environment, self.folder / "home"),
+            ProgramPlaces.of(self.environment, self.folder / "home"),
             platform=Platform("linux", "amd64"),
             envtest=EnvtestServer(f"{self.published.url}/index.yaml"),
             helm=HelmServer(self.published.url),
@@ -69,7 +69,7 @@ class Machine:
         self.published.files |= {f"/{name}": HELM_ARCHIVE, f"/{name}.sha256sum": line.encode()}
 
     def obtain_from(self) -> Path:
-        return obtain_control_plane(self.surroundings, self.progress).kube_apiserver.parent
+        return obtain_control_plane(self.places, self.progress).kube_apiserver.parent
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 def test_the_folder_of_kubebuilder_assets_comes_first(machine: Machine) -> None:
     assets = machine.put("assets", "kube-apiserver", "etcd")
-    machine.put(machine.surroundings.control_plane_folder, *PROGRAMS)
+    machine.put(machine.places.control_plane_folder, *PROGRAMS)
     machine.environment["KUBEBUILDER_ASSETS"] = str(assets)
 
     assert machine.obtain_from() == assets
@@ -88,7 +88,7 @@ def test_the_folder_of_kubebuilder_assets_comes_first(machine: Machine) -> None:
 
 def test_assets_without_an_api_server_are_passed_over_and_said_so(machine: Machine) -> None:
     machine.environment["KUBEBUILDER_ASSETS"] = str(machine.put("assets", "etcd"))
-    cached = machine.put(machine.surroundings.control_plane_folder, *PROGRAMS)
+    cached = machine.put(machine.places.control_plane_folder, *PROGRAMS)
 
     assert machine.obtain_from() == cached
     assert machine.said == [
@@ -98,7 +98,7 @@ def test_assets_without_an_api_server_are_passed_over_and_said_so(machine: Machi
 
 def test_the_cache_comes_before_the_search_path(machine: Machine) -> None:
     machine.put("bin", "kube-apiserver", "etcd", "kubectl")
-    cached = machine.put(machine.surroundings.control_plane_folder, *PROGRAMS)
+    cached = machine.put(machine.places.control_plane_folder, *PROGRAMS)
 
     assert machine.obtain_from() == cached
     assert machine.said == []
@@ -117,7 +117,7 @@ def test_one_program_in_the_search_path_is_not_enough(machine: Machine, alone: s
     machine.put("bin", alone)
     machine.publish_control_plane()
 
-    assert machine.obtain_from() == machine.surroundings.control_plane_folder
+    assert machine.obtain_from() == machine.places.control_plane_folder
 
 
 def test_a_file_that_cannot_be_executed_is_not_a_program(machine: Machine) -> None:
@@ -125,16 +125,16 @@ def test_a_file_that_cannot_be_executed_is_not_a_program(machine: Machine) -> No
     (found / "etcd").chmod(0o644)
     machine.publish_control_plane()
 
-    assert machine.obtain_from() == machine.surroundings.control_plane_folder
+    assert machine.obtain_from() == machine.places.control_plane_folder
 
 
 def test_the_archive_is_downloaded_once_and_cached_with_its_source(machine: Machine) -> None:
     machine.publish_control_plane()
     put_fake_go(machine.folder / "bin", version_script="exit 1")
 
-    first = obtain_control_plane(machine.surroundings, machine.progress)
+    first = obtain_control_plane(machine.places, machine.progress)
     machine.published.files.clear()
-    second = obtain_control_plane(machine.surroundings, machine.progress)
+    second = obtain_control_plane(machine.places, machine.progress)
 
     assert first == second
     assert first.etcd.read_bytes() == b"archived"
@@ -145,9 +145,9 @@ def test_the_archive_is_downloaded_once_and_cached_with_its_source(machine: Mach
 def test_without_the_archive_it_is_built_with_go_and_the_reason_is_reported_in_one_line(machine: Machine) -> None:
     put_fake_go(machine.folder / "bin")
 
-    found = obtain_control_plane(machine.surroundings, machine.progress)
+    found = obtain_control_plane(machine.places, machine.progress)
 
-    assert found.kube_apiserver.parent == machine.surroundings.control_plane_folder
+    assert found.kube_apiserver.parent == machine.places.control_plane_folder
     assert found.kubectl is not None
     assert machine.said[0].startswith("Not from the envtest archive: DownloadFailed: ")
     assert "\n" not in machine.said[0]
@@ -159,7 +159,7 @@ def test_an_archive_with_a_wrong_hash_is_never_used(machine: Machine) -> None:
     machine.published.files[name] = archive({f"controller-tools/envtest/{each}": b"evil" for each in PROGRAMS})
     put_fake_go(machine.folder / "bin")
 
-    found = obtain_control_plane(machine.surroundings, machine.progress)
+    found = obtain_control_plane(machine.places, machine.progress)
 
     assert "DigestMismatch" in machine.said[1]
     assert found.etcd.read_bytes() != b"evil"
@@ -169,9 +169,9 @@ def test_where_nothing_yields_the_programs_the_error_has_every_reason(machine: M
     put_fake_go(machine.folder / "bin", version="go1.20")
 
     with pytest.raises(ToolError, match=r"envtest archive: DownloadFailed(.|\n)*Go: GoTooOld") as caught:
-        obtain_control_plane(machine.surroundings, machine.progress)
+        obtain_control_plane(machine.places, machine.progress)
     assert caught.value.fault is ToolFault.PROGRAM_NOT_FOUND
-    assert not machine.surroundings.control_plane_folder.exists()
+    assert not machine.places.control_plane_folder.exists()
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(machine: Machine) -> None:
@@ -185,38 +185,38 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it
 
 def test_kubectl_is_that_of_the_control_plane_before_that_of_the_search_path(machine: Machine) -> None:
     machine.put("bin", "kubectl")
-    cached = machine.put(machine.surroundings.control_plane_folder, *PROGRAMS)
+    cached = machine.put(machine.places.control_plane_folder, *PROGRAMS)
 
-    assert find_kubectl(machine.surroundings, machine.progress) == cached / "kubectl"
+    assert find_kubectl(machine.places, machine.progress) == cached / "kubectl"
 
 
 def test_kubectl_of_the_search_path_serves_a_control_plane_that_has_none(machine: Machine) -> None:
     machine.environment["KUBEBUILDER_ASSETS"] = str(machine.put("assets", "kube-apiserver", "etcd"))
     found = machine.put("bin", "kubectl")
 
-    assert find_kubectl(machine.surroundings, machine.progress) == found / "kubectl"
+    assert find_kubectl(machine.places, machine.progress) == found / "kubectl"
 
 
 def test_helm_comes_from_the_cache_before_the_search_path(machine: Machine) -> None:
     machine.put("bin", "helm")
-    cached = machine.put(machine.surroundings.helm_folder(HELM_VERSION), "helm")
+    cached = machine.put(machine.places.helm_folder(HELM_VERSION), "helm")
 
-    assert find_helm(machine.surroundings, machine.progress) == cached / "helm"
+    assert find_helm(machine.places, machine.progress) == cached / "helm"
 
 
 def test_helm_comes_from_the_search_path_before_its_archive(machine: Machine) -> None:
     found = machine.put("bin", "helm")
     machine.publish_helm()
 
-    assert find_helm(machine.surroundings, machine.progress) == found / "helm"
+    assert find_helm(machine.places, machine.progress) == found / "helm"
 
 
 def test_helm_comes_from_its_archive_and_is_cached(machine: Machine) -> None:
     machine.publish_helm()
 
-    found = find_helm(machine.surroundings, machine.progress)
+    found = find_helm(machine.places, machine.progress)
 
-    assert found == machine.surroundings.helm_folder(HELM_VERSION) / "helm"
+    assert found == machine.places.helm_folder(HELM_VERSION) / "helm"
     assert found.read_bytes() == b"archived"
 
 
@@ -224,7 +224,7 @@ def test_helm_is_built_with_go_where_its_archive_is_not_what_its_digest_says(mac
     machine.publish_helm(digest="0" * 64)
     put_fake_go(machine.folder / "bin")
 
-    found = find_helm(machine.surroundings, machine.progress)
+    found = find_helm(machine.places, machine.progress)
 
     assert found.read_bytes() != b"archived"
     assert any("DigestMismatch" in each for each in machine.said)
@@ -240,11 +240,11 @@ def test_helm_is_built_with_go_where_its_archive_is_not_what_its_digest_says(mac
     ],
 )
 def test_the_cache_lies_where_xdg_says(environment: dict[str, str], cache: str) -> None:
-    assert Surroundings.of(environment, Path("/home/me")).cache == Path(cache)
+    assert ProgramPlaces.of(environment, Path("/home/me")).cache == Path(cache)
 
 
 def test_the_folder_of_the_cache_names_version_and_platform(machine: Machine) -> None:
-    assert machine.surroundings.control_plane_folder.name == f"control-plane-{KUBERNETES_VERSION}-linux-amd64"
+    assert machine.places.control_plane_folder.name == f"control-plane-{KUBERNETES_VERSION}-linux-amd64"
 
 
 def test_the_go_modules_pin_the_versions_that_the_cache_names() -> None:

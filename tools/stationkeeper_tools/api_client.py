@@ -62,8 +62,8 @@ class ApiClient:
         """Return the JSON at `path`.
 
         Raises:
-            RequestError: the API server refused; so for every method here.
-            OSError: it cannot be reached; so for every method here.
+            RequestError: the API server refused; the same for every method here.
+            OSError: it cannot be reached; the same for every method here.
         """
         return self.send("GET", path)
 

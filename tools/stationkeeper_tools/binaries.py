@@ -53,15 +53,15 @@ _HELM_MODULE = GoModule(
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Everything outside that decides where programs come from.
+class ProgramPlaces:
+    """The places that programs come from.
 
     Attributes:
         environment: the variables of the process.
         cache: the folder that holds our folders of programs.
-        platform: for which programs are obtained.
-        envtest: where the control plane's archives are.
-        helm: where helm's archives are.
+        platform: the operating system and processor that the programs are for.
+        envtest: the server of the archives of the control plane.
+        helm: the server of the archives of helm.
     """
 
     environment: Mapping[str, str]
@@ -71,15 +71,15 @@ class Surroundings:
     helm: HelmServer = field(default_factory=HelmServer)
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], home: Path) -> "Surroundings":
-        """Return the surroundings of a user; the cache is where the XDG Base Directory Specification puts it."""
+    def of(cls, environment: Mapping[str, str], home: Path) -> "ProgramPlaces":
+        """Return the places of a user; the cache is where the XDG Base Directory Specification puts it."""
         configured = Path(environment.get("XDG_CACHE_HOME", ""))
         root = configured if configured.is_absolute() else home / ".cache"
         return cls(environment, root / "stationkeeper", Platform.current())
 
     @classmethod
-    def of_this_process(cls) -> "Surroundings":
-        """Return the surroundings that this process was started in."""
+    def of_this_process(cls) -> "ProgramPlaces":
+        """Return the places for this process, by its environment and home folder."""
         return cls.of(os.environ, Path.home())
 
     @property
@@ -106,78 +106,78 @@ class ControlPlaneBinaries:
     kubectl: Path | None
 
 
-def obtain_control_plane(surroundings: Surroundings, progress: Progress) -> ControlPlaneBinaries:
+def obtain_control_plane(places: ProgramPlaces, progress: Progress) -> ControlPlaneBinaries:
     """Return the control plane's programs; download or build them if need be.
 
     Raises:
         ToolError: no source yielded them (the message has what each said), or the cache cannot be written.
     """
     found = (
-        _from_assets(surroundings, progress)
-        or _set_in(surroundings.control_plane_folder, _OBTAINED)
-        or _from_search_path(surroundings.search_path)
+        _from_assets(places, progress)
+        or _set_in(places.control_plane_folder, _OBTAINED)
+        or _from_search_path(places.search_path)
     )
     if found:
         return found
     sources = {
-        "the envtest archive": lambda folder: _fill_from_envtest(surroundings, folder, progress),
-        "a build with Go": lambda folder: _fill_by_go(_CONTROL_PLANE_MODULE, surroundings, folder, progress),
+        "the envtest archive": lambda folder: _fill_from_envtest(places, folder, progress),
+        "a build with Go": lambda folder: _fill_by_go(_CONTROL_PLANE_MODULE, places, folder, progress),
     }
-    _obtain(surroundings.control_plane_folder, _OBTAINED, sources, progress)
-    return _programs(surroundings.control_plane_folder)
+    _obtain(places.control_plane_folder, _OBTAINED, sources, progress)
+    return _programs(places.control_plane_folder)
 
 
-def find_kubectl(surroundings: Surroundings, progress: Progress) -> Path:
+def find_kubectl(places: ProgramPlaces, progress: Progress) -> Path:
     """Return the control plane's own `kubectl`, or, where its set has none, that of the cache or of `PATH`.
 
     Raises:
         ToolError: there is none, or the control plane's programs cannot be obtained.
     """
-    own = obtain_control_plane(surroundings, progress).kubectl
-    cached = surroundings.control_plane_folder / "kubectl"
-    found = own or (cached if tool_cache.is_program(cached) else _which("kubectl", surroundings.search_path))
+    own = obtain_control_plane(places, progress).kubectl
+    cached = places.control_plane_folder / "kubectl"
+    found = own or (cached if tool_cache.is_program(cached) else _which("kubectl", places.search_path))
     if found is None:
         raise ToolError(ToolFault.PROGRAM_NOT_FOUND, "neither the control plane in use nor PATH has `kubectl`")
     return found
 
 
-def find_helm(surroundings: Surroundings, progress: Progress) -> Path:
+def find_helm(places: ProgramPlaces, progress: Progress) -> Path:
     """Return the path of helm; download or build it if need be.
 
     Raises:
         ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
     """
-    if not tool_cache.holds(surroundings.helm_folder(HELM_VERSION), ("helm",)):
-        in_path = _which("helm", surroundings.search_path)
+    if not tool_cache.holds(places.helm_folder(HELM_VERSION), ("helm",)):
+        in_path = _which("helm", places.search_path)
         if in_path:
             return in_path
-    return obtain_helm(HELM_VERSION, _HELM_MODULE, surroundings, progress)
+    return obtain_helm(HELM_VERSION, _HELM_MODULE, places, progress)
 
 
-def obtain_helm(version: str, module: GoModule, surroundings: Surroundings, progress: Progress) -> Path:
+def obtain_helm(version: str, module: GoModule, places: ProgramPlaces, progress: Progress) -> Path:
     """Return the path of just this version of helm in our cache; download or build it if need be.
 
     Args:
         version: `4.3.1`.
         module: to build it from.
-        surroundings: where it can come from.
+        places: the places that it can come from.
         progress: shows the progress.
 
     Raises:
         ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
     """
-    folder, platform = surroundings.helm_folder(version), surroundings.platform
+    folder, platform = places.helm_folder(version), places.platform
     if not tool_cache.holds(folder, ("helm",)):
         sources = {
-            "the publisher's archive": lambda new: fetch_helm(surroundings.helm, version, platform, new, progress),
-            "a build with Go": lambda new: _fill_by_go(module, surroundings, new, progress),
+            "the publisher's archive": lambda new: fetch_helm(places.helm, version, platform, new, progress),
+            "a build with Go": lambda new: _fill_by_go(module, places, new, progress),
         }
         _obtain(folder, ("helm",), sources, progress)
     return folder / "helm"
 
 
-def _from_assets(surroundings: Surroundings, progress: Progress) -> ControlPlaneBinaries | None:
-    configured = surroundings.environment.get(ASSETS_VARIABLE)
+def _from_assets(places: ProgramPlaces, progress: Progress) -> ControlPlaneBinaries | None:
+    configured = places.environment.get(ASSETS_VARIABLE)
     if not configured:
         return None
     found = _set_in(Path(configured).absolute(), _REQUIRED)
@@ -238,11 +238,11 @@ def _obtain(
         raise ToolError(ToolFault.CACHE_NOT_WRITABLE, detail) from error
 
 
-def _fill_from_envtest(surroundings: Surroundings, folder: Path, progress: Progress) -> str:
-    release = fetch_control_plane(surroundings.envtest, KUBERNETES_VERSION, surroundings.platform, folder, progress)
+def _fill_from_envtest(places: ProgramPlaces, folder: Path, progress: Progress) -> str:
+    release = fetch_control_plane(places.envtest, KUBERNETES_VERSION, places.platform, folder, progress)
     return f"Kubernetes {release.version}, {release.url}, {release.digest.algorithm} {release.digest.value}"
 
 
-def _fill_by_go(module: GoModule, surroundings: Surroundings, folder: Path, progress: Progress) -> str:
-    go_build.build(module, folder, surroundings.search_path, surroundings.environment, progress)
+def _fill_by_go(module: GoModule, places: ProgramPlaces, folder: Path, progress: Progress) -> str:
+    go_build.build(module, folder, places.search_path, places.environment, progress)
     return f"built with Go from {', '.join(module.packages.values())}"

@@ -14,7 +14,7 @@ def main() -> None:
 
 
 def complete_for_kubectl() -> None:
-    """Print what kubectl needs to complete the words of the command line, which follow `kubectl stationkeeper`."""
+    """Print the completions of the words on the command line after `kubectl stationkeeper`, as kubectl reads them."""
     try:
         from stationkeeper_tools.commands.kubectl_completion import run  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:

@@ -20,14 +20,14 @@ _PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults":
 
 
 class ConditionTimeoutError(TimeoutError):
-    """Something did not come true in time; the message says what."""
+    """A condition did not become true in time; the message says which one."""
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
     """Wait for `condition` and return how many seconds that took.
 
     Raises:
-        ConditionTimeoutError: it did not come true within `seconds`.
+        ConditionTimeoutError: it did not become true within `seconds`.
     """
     begin = time.monotonic()
     while not condition():

@@ -1,8 +1,8 @@
 """A real Kubernetes control plane on this machine: etcd and kube-apiserver on loopback, nothing else.
 
 That is enough for definitions, objects, watches, RBAC, ServiceAccount tokens, Leases and events. There is no controller
-manager: nothing collects garbage, no namespace finishes its deletion, no ServiceAccount appears by itself (which is why
-pods need none here). It is for trying out and for tests: etcd does not sync to disk.
+manager: nothing collects garbage, no namespace finishes its deletion, no ServiceAccount is created by itself (so pods
+need none here). It is for trying out and for tests: etcd does not sync to disk.
 
 Everything, keys included, is in one folder that only its owner can read. etcd and the API server speak mutual TLS.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from stationkeeper_tools.binaries import ControlPlaneBinaries, Surroundings, obtain_control_plane
+from stationkeeper_tools.binaries import ControlPlaneBinaries, ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.control_plane_pki import ControlPlanePki, make_pki
 from stationkeeper_tools.loopback_client import LoopbackClient
 from stationkeeper_tools.ports import free_port, is_free
@@ -50,7 +50,7 @@ class ControlPlane:
     Args:
         binaries: the programs to run.
         folder: for data, keys and logs; made here, and left behind.
-        api_server_flags: more flags of kube-apiserver, without their dashes, instead of those that are set here.
+        api_server_flags: more flags of kube-apiserver, without their dashes; they replace those that are set here.
 
     Attributes:
         ca_file: PEM, verifies the API server's certificate.
@@ -88,7 +88,7 @@ class ControlPlane:
         Raises:
             ToolError: the programs cannot be obtained, or do not get ready.
         """
-        found = binaries or obtain_control_plane(Surroundings.of_this_process(), Progress.to(say))
+        found = binaries or obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(say))
         return cls(found, folder).__enter__()
 
     def __enter__(self) -> "ControlPlane":

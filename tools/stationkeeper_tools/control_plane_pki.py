@@ -24,7 +24,7 @@ class ControlPlanePki:
 
     Attributes:
         ca_file: verifies `certificate_file`.
-        certificate_file: etcd's and the API server's, towards each other and, the latter's, towards clients.
+        certificate_file: the certificate of etcd and the API server, for each other and for clients of the API server.
         key_file: its key.
         service_account_key_file: signs the tokens of ServiceAccounts.
         service_account_public_key_file: verifies them.

@@ -2,7 +2,7 @@
 
 It starts etcd and kube-apiserver on loopback, installs Stationkeeper with its real rights, makes a PKI by the
 document's procedure, applies a TrustedCA and a Gateway, asks as that gateway, then removes the CA and shows the
-refusal. All that it starts is gone when it ends; only with `keep` does it wait for a signal first.
+refusal. When it ends, it has ended all that it started; with `keep`, it waits for a signal first.
 """
 
 import signal

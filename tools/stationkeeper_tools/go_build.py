@@ -1,7 +1,7 @@
 """Build programs with the user's Go toolchain, from modules that the `go.mod` and `go.sum` beside this file pin.
 
-The checksums in `go.sum` make sure of the sources, from any module proxy. The user chooses the module proxy and the
-toolchain (`GOPROXY`, `GOTOOLCHAIN`, `GOCACHE`). Settings that would change the programs are fixed here.
+The checksums in `go.sum` verify the sources, from any module proxy. The user chooses the module proxy and the toolchain
+(`GOPROXY`, `GOTOOLCHAIN`, `GOCACHE`). Settings that would change the programs are fixed here.
 """
 
 import re

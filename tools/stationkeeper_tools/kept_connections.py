@@ -47,7 +47,7 @@ class KeptConnections:
         )
 
     def close(self) -> None:
-        """Close what is idle; also done when nothing refers to this object any longer."""
+        """Close idle connections; the same happens when nothing refers to this object any more."""
         _close(self._idle)
 
     def _taken(self) -> http.client.HTTPSConnection | None:

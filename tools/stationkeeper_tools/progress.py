@@ -38,7 +38,7 @@ class Progress:
 
     @classmethod
     def to(cls, say: Callable[[str], None]) -> "Progress":
-        """Return one that writes lines by `say`.
+        """Return a `Progress` that writes lines with `say`.
 
         It also writes in place on standard error where that is a terminal, unless `say` is `silent`.
         """

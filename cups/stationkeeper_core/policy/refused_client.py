@@ -41,7 +41,7 @@ def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> Refused
 
     A Gateway is named if a TrustedCA in its scope vouches, or would vouch except for time, purpose or constraints. An
     EUI without a Gateway, or one reserved for the namespace of the TrustedCA that vouches, is shown to people so that
-    they can register it. For these, a TrustedCA must vouch that may speak for the EUI, and none may revoke the
+    they can register it. For these, a TrustedCA that may speak for the EUI must vouch, and no TrustedCA may revoke the
     certificate.
     """
     eui = judgement.scope.eui

@@ -22,7 +22,7 @@ from stationkeeper_core.published.documents import RegisteredGateway
 
 MAX_TOKENS = 4
 MAX_COMPARED = 8
-"""For up to so many Gateways with one EUI, a comparison takes the same time."""
+"""The maximum number of Gateways with one EUI for which a comparison takes the same time."""
 MIN_SECRET_BYTES = 16
 
 _NO_DIGEST = "-" * 64

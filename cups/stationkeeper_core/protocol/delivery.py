@@ -11,8 +11,8 @@ none: it gets them in each answer. These answers are counted, but do not use up 
 person may ask in the place of a working gateway, with the simulator and an empty folder.
 
 If a gateway's new CUPS configuration does not work, the gateway goes back to its older set, but still reports the new
-one. Two signs show that: it asked another server than the one it reports, or it presented another certificate than the
-one in the set with the CRC that it reports.
+one. Two signs show that. It asked another server than the one that it reports. Or it reports the CRC of a set, but
+presented another certificate than the one in that set.
 
 A gateway with PEM files reports a first delivery at its next request; that never counts as a problem. A request that
 reports nothing, for example one by hand, gets a full answer and is not counted.

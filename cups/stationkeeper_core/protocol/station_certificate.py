@@ -118,7 +118,7 @@ def _key_problem(certificate: Certificate) -> str | None:
 
 
 def _form_problem(certificate: Certificate) -> str | None:
-    """Return what in the encoding mbedTLS cannot read (it knows less BER than OpenSSL), or None."""
+    """Return the part of the encoding that mbedTLS cannot read, or None; it reads less BER than OpenSSL."""
     fields = certificate.fields
     if fields.inner_algorithm != fields.signature_algorithm or not _has_plain_parameters(fields.inner_algorithm):
         return "names its signature algorithm in two ways or with parameters"

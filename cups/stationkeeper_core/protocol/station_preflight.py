@@ -124,5 +124,5 @@ def _content(sequence: bytes) -> bytes:
 
 
 def _is_pkcs8(content: bytes) -> bool:
-    """Return whether it has version 0 and an algorithm that the client knows; encrypted and Ed25519 keys do not."""
+    """Return whether it has version 0 and an algorithm that the client knows; false for encrypted and Ed25519 keys."""
     return content[:4] == b"\x02\x01\0\x30" and content[5:].startswith(_ALGORITHMS)

@@ -19,7 +19,7 @@ class _Token:
     """A token in its parts.
 
     Attributes:
-        text: all of it.
+        text: the whole token.
         value: the value after `Authorization: `.
         scheme: the word before the secret, such as `Bearer`; empty where there is none.
         secret: the rest after that word.

@@ -54,8 +54,8 @@ class UpdateInfoRequest(msgspec.Struct, frozen=True):
 class UpdateInfoResponse(msgspec.Struct, frozen=True):
     """The changes for the gateway; an empty field changes nothing.
 
-    There is no field for an update of the gateway's software, since a gateway without a signature key executes unsigned
-    ones.
+    There is no field for an update of the gateway's software: a gateway without a signature key executes unsigned
+    updates.
     """
 
     cups_uri: str = ""

@@ -194,8 +194,8 @@ class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         eui: 16 upper-case hex digits.
         namespace, uid: of the Gateway that was in force.
         rank: of that Gateway.
-        waits: whether this only records a Gateway of the namespace that waits for the EUI of another one and was never
-            in force with it; the uid is that Gateway's. It changes no answer to a request.
+        waits: whether the Gateway `uid` only waits for the EUI of another namespace, and was never in force with it. It
+            changes no answer to a request.
     """
 
     eui: str

@@ -26,7 +26,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "Delivered"
     """It reports its desired configuration."""
     PENDING = "Pending"
-    """It does not report its desired configuration yet, which may be sent or not."""
+    """It does not report its desired configuration yet; it may have been sent or not."""
     NOT_CONVERGING = "NotConverging"
     """It was sent the same several times, and still reports something else."""
     MOVED = "Moved"

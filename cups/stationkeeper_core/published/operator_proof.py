@@ -34,7 +34,7 @@ class OperatorKeyError(ValueError):
 
 
 LATEST_HOLDS_MS = 4_000
-"""From the moment at which a process was asked, for how long it believes what the latest documents are.
+"""How long a process believes a message on the latest documents, from the moment at which it was asked.
 
 The operator checks that it leads after the process has answered, and stops 5 s before another operator may lead. So
 when the process believes it, no other operator has published anything later, even if the message came late.
@@ -47,7 +47,7 @@ class Latest(msgspec.Struct, frozen=True):
     Attributes:
         instance: the name of the process.
         generations: by document.
-        moment: when the process was asked before, as it said then: milliseconds by its own monotonic clock.
+        moment: the time in the last answer of the process: milliseconds of its own monotonic clock.
     """
 
     instance: str

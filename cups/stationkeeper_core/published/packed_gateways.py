@@ -2,7 +2,7 @@
 
 Content that many records of a bucket share is stored once: the namespace, the URIs, the trust certificate of a
 credential set, a whole set of several gateways. The rest of each gateway is in one `bytes` object, which the garbage
-collector does not visit: it has hundreds of thousands of objects less to visit for a bucket. Certificates of single
+collector does not visit. So it visits hundreds of thousands of objects fewer for a bucket. Certificates of single
 gateways are compressed with the first ones of the bucket as a dictionary, since they have the same form. That halves
 their size, and costs some microseconds for each lookup.
 """
@@ -213,7 +213,7 @@ class GatewayPacker:
         return _COMPRESSED + compressed if len(compressed) < len(record) else _PLAIN + record
 
     def _split(self, credentials: bytes) -> tuple[bytes, bytes | int]:
-        """Return the trust, and the rest; or instead of the rest the number of the set, if the set came before."""
+        """Return the trust and the rest of a set; if the same set came before, its number instead of the rest."""
         if not credentials:
             return b"", b""
         number = self._sets.get(credentials)

@@ -15,7 +15,7 @@ from stationkeeper_core.eui64 import EUI64
 
 TRUST = "trust"
 BUCKETS = 16
-"""The default count. Its documents keep the names from before the count could be chosen."""
+"""The default count. Its documents have the names of older releases, which had only this count."""
 BUCKET_COUNTS = (16, 32, 64, 128, 256, 512, 1024)
 
 _NAME = re.compile(r"registry-(?:([1-9][0-9]{1,3})-)?([0-9]{2,4})")

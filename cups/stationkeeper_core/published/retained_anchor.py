@@ -14,7 +14,7 @@ class RetainedAnchor(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sha256: of the certificate, lower-case hex.
         replaced: the time since which the source lacks it, seconds since the epoch.
-        until: the end of that while, seconds since the epoch; from then on it is not trusted.
+        until: from when on it is not trusted, seconds since the epoch.
     """
 
     sha256: str

@@ -1,7 +1,7 @@
-"""Have records use one object for equal values.
+"""Let records share one object for equal values.
 
 Nearly all gateways of a document have the same LNS with the same credentials, which take more memory than the rest of a
-record. A decoder makes an object of each.
+record. A decoder makes a separate object of each value.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _OFTEN_EQUAL = (
 
 
 def share_values(records: Iterable[msgspec.Struct]) -> None:
-    """Replace equal values in the fields of gateways that are often equal by one object; nothing else changes."""
+    """Let gateways share equal values, in the fields that are often equal; nothing else changes."""
     found: dict[object, object] = {}
     for each in records:
         for field in _OFTEN_EQUAL:

@@ -76,7 +76,7 @@ class Examination:
 
     @cached_property
     def names(self) -> list[str]:
-        """The folded names by which a TrustedCA may hold the issuer of the certificate, or the certificate itself."""
+        """The folded names to look up in TrustedCAs: that of the issuer, and that of the certificate itself."""
         # A client's own name matters only if its certificate is an anchor.
         return [self.leaf.issuer, self.leaf.subject] if self._is_configured else [self.leaf.issuer]
 

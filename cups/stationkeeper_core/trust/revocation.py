@@ -65,7 +65,7 @@ class Revocations:
 
     @cached_property
     def deadlines(self) -> tuple[int, ...]:
-        """For each CRL that refuses when it is overdue, the last second before that, since the epoch."""
+        """The last second, since the epoch, before a CRL is overdue; for each CRL that then refuses certificates."""
         return tuple(each.refused_after for each in self.lists.values() if each.refused_after is not None)
 
     def could_refuse(self, signed: Iterable[tuple[Certificate, Certificate]]) -> bool:

@@ -261,7 +261,7 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
 
 @lru_cache(maxsize=256)
 def _is_strict_algorithm(algorithm: bytes) -> bool:
-    """Return whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence.
+    """Return whether OpenSSL would write an AlgorithmIdentifier in the same way; OpenSSL keeps the bytes of a sequence.
 
     Raises:
         MalformedDERError: it is none.

@@ -105,12 +105,12 @@ def _kind_of_der(content: bytes) -> str | None:
 
 
 def _begins_as_certificate(content: bytes) -> bool:
-    """Return whether it begins with two sequences of 128 bytes or more and then a version; no key does."""
+    """Return whether `content` begins with two DER sequences of at least 128 bytes and then a version; no key does."""
     return _CERTIFICATE.match(content) is not None
 
 
 def _explain_form(text: str, label: str) -> str | None:
-    """Return what is wrong with a text that should be PEM blocks with this label."""
+    """Return the fault of a text that should be PEM blocks with this label."""
     if "-----BEGIN" in text:
         return _broken_lines(text)
     if _ALMOST_BEGIN.search(text):

@@ -156,7 +156,7 @@ class Arrival:
         return self._socket
 
     def time_is_up(self, stage: Stage) -> None:
-        """Let the host decide."""
+        """Tell the host that the time in this stage is up."""
         self._host.on_timeout(self, stage)
 
     def close(self) -> None:

@@ -31,8 +31,8 @@ class ConnectionLimits:
     Attributes:
         connections: the maximum of connections that have begun their handshake. Above it, the oldest one with a
             finished handshake is closed, while there are not too many handshakes.
-        handshakes: the maximum of these in their handshake. Above it, one is closed for a network that has fewer, or
-            the oldest one if it is old.
+        handshakes: the maximum of connections in their handshake. Above it, a new one closes one of a network that has
+            more, or the oldest one if that is old enough.
         waiting: the maximum of connections before their handshake, with silent ones. Above it, the oldest one of the
             network with the most is closed.
         connections_per_certificate: the maximum per certificate. Above it, its oldest one is closed: a gateway has one

@@ -36,7 +36,7 @@ class _Decaying:
         return float(value * 0.5 ** ((now - at) / HALF_LIFE_SECONDS))
 
     def add(self, key: Hashable, now: float) -> float:
-        """Add one; return the sum before."""
+        """Add 1 to the sum of `key`; return the earlier sum."""
         known = self._sums.pop(key, None)
         before = 0.0 if known is None else float(known[0] * 0.5 ** ((now - known[1]) / HALF_LIFE_SECONDS))
         self._sums[key] = (before + 1.0, now)

@@ -1,6 +1,6 @@
 """Answer `POST /update-info`: the boundary between HTTP and the core.
 
-A refusal for a fault of the client gets 400, 403, 404, 405, 408 or 413 and one short line. After an error of the server
+A refusal for a fault of the client gets 400, 403, 404, 405 or 413 and one short line. After an error of the server
 the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials, but it retries
 after a lost connection.
 

@@ -120,7 +120,7 @@ def server_credentials(certificates: bytes, key: bytes) -> ServerCredentials:
     Args:
         certificates: the content of `tls.crt`. A byte order mark, which editors on Windows write, is removed, because
                 OpenSSL would skip the certificate behind it.
-        key: the content of `tls.key`; the same.
+        key: the content of `tls.key`; a byte order mark is removed from it too.
     """
     return ServerCredentials(certificates.removeprefix(_BYTE_ORDER_MARK), key.removeprefix(_BYTE_ORDER_MARK))
 

@@ -55,7 +55,7 @@ class ServingState:
         is_latest: set when the operator has said that all documents here are the latest; never cleared.
         on_trust_change: called after a change of the trust in force.
         on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
-        is_remembered: returns whether gateways with an EUI must be among them.
+        is_remembered: returns whether `on_gateways_loaded` needs the gateways with an EUI.
         on_server_credentials_loaded: called after a change of the server credentials in force.
         on_server_credentials: called before such a change; may refuse it.
     """
@@ -103,7 +103,7 @@ class ServingState:
 
     @property
     def strict_context(self) -> SSL.Context | None:
-        """The same, but it always refuses a client without a certificate."""
+        """The TLS context for handshakes that require a certificate; None before there are server credentials."""
         return self._state.strict_context
 
     @property
@@ -135,7 +135,7 @@ class ServingState:
     async def load_document(self, document: str, value: bytes) -> None:
         """Put `value` of the source in force as `document`; if it is refused, keep the state and report why.
 
-        An older document than the handed over one is not reported; only a source that goes back is.
+        If the operator handed over a newer document, that is not reported; only a source that goes back is reported.
         """
         async with self._loading:
             try:

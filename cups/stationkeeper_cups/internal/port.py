@@ -36,8 +36,8 @@ class InternalBounds:
     """The limits on clients of the internal port.
 
     Attributes:
-        connections: the maximum of connections; above it, the address with the most loses its oldest one.
-        of_one_address: the maximum of one address; above it, the address loses its oldest one.
+        connections: the maximum of connections; above it, the oldest one of the address with the most is closed.
+        of_one_address: the maximum of one address; above it, its oldest connection is closed.
         a_second: the long-term rate of new connections, and of requests without the token, of one address.
         burst: the burst of both.
         handshake_seconds: the maximum time of the TLS handshake.
@@ -277,7 +277,7 @@ async def start_internal(
     """Serve an application on the bound socket, within limits.
 
     Args:
-        application: makes the application from a guard: a function of a request and whether it has the token, which
+        application: makes the application from a guard. The guard gets a request and whether it has the token, and
             returns whether to answer it.
         bound: a bound TCP socket.
         context: the TLS context of all handshakes.

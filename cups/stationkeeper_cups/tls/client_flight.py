@@ -74,10 +74,10 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
 
 
 def first_encrypted_end(received: bytes | bytearray) -> int | None:
-    """Return the place after what looks like the first encrypted record of TLS 1.3; None if nothing does.
+    """Return the place after the first bytes that look like an encrypted record of TLS 1.3; None if there are none.
 
-    It does not walk through the records, since a client may send very many, and a byte at a time. So a client whose
-    random bytes look like such a record is told a wrong place.
+    It does not walk through the records, since a client may send very many, and a byte at a time. So the place is wrong
+    for a client whose random bytes look like such a record.
     """
     begin = received.find(_ENCRYPTED)
     if begin < 0 or begin + _RECORD_HEADER > len(received):

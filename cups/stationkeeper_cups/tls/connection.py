@@ -222,7 +222,7 @@ class TLSConnection:
     def _first_encrypted_end(self) -> int | None:
         """Return where the first encrypted record of TLS 1.3 ends, if OpenSSL gets it and more now.
 
-        OpenSSL gets that record alone: only so it is known whether the certificates end with it.
+        OpenSSL gets that record alone, because this shows whether the certificates end with it.
         """
         end = None if self._was_checked else first_encrypted_end(self._received)
         return end if end is not None and self._given < end < len(self._received) else None
@@ -348,7 +348,7 @@ def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
 
 
 def _has_own_error(leaf: crypto.X509, reason: Reason) -> bool:
-    """Return whether OpenSSL later finds `reason` in the end-entity certificate itself; it knows no issuers."""
+    """Return whether OpenSSL later finds `reason` in the end-entity certificate itself: it has no issuers here."""
     if reason in _OF_TIME:
         return _is_out_of_time(leaf)
     if reason is not Reason.CERTIFICATE_WRONG_PURPOSE:

@@ -83,7 +83,7 @@ class TLSTransport(asyncio.Transport):
     # For the inner protocol: asyncio's transport.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return the `peername`; other names have only the default, because no caller may use the socket."""
+        """Return the `peername`, and for all other names the default, because no caller may use the socket."""
         return (self.peer, 0) if name == "peername" else default
 
     def is_closing(self) -> bool:

@@ -1,6 +1,6 @@
 """A queue in which namespaces take turns, so that a namespace with much work does not delay the others.
 
-Each key is queued once. Urgent keys come before others, in all namespaces, except for one in `_OTHER_EVERY` takes. So a
+Each key is queued once. Urgent keys of all namespaces come before others, except in one of `_OTHER_EVERY` takes. So a
 backlog does not delay changes, and endless changes do not delay the backlog. Among keys of the same urgency, the
 namespaces take turns. Within a namespace, the key that has waited longest comes first.
 """

@@ -31,7 +31,7 @@ class Timing:
         duration: how long others wait after the last change of the Lease before they take it.
         deadline: how long the holder still writes after its last renewal; well below `duration`.
         renew: the time between two renewals.
-        retry: the time between two reads of another candidate's Lease, and after a failure.
+        retry: the time between two reads of another candidate's Lease; also the pause after a failure.
     """
 
     duration: int = 15

@@ -23,7 +23,7 @@ class RateLimit(TokenBucket):
         super().__init__(per_second, burst, clock)
 
     async def wait(self) -> None:
-        """Take a token, after a sleep where there is none yet."""
+        """Take a token; if there is none, sleep until there is one."""
         seconds = self.owe()
         if seconds > 0:
             await asyncio.sleep(seconds)
@@ -32,8 +32,8 @@ class RateLimit(TokenBucket):
 class BacklogRate(RateLimit):
     """A token bucket with a rate that grows with the backlog, and falls for a while if a server asks for that.
 
-    The rate for the largest backlog stays until the backlog is small again: a rate that falls with what is left would
-    need far longer than `within`.
+    The rate of the largest backlog stays until the backlog is small. A rate that fell with the backlog would need far
+    longer than `within`.
 
     Args:
         least: the minimum rate, tokens per second.
@@ -71,7 +71,7 @@ class BacklogRate(RateLimit):
         self._paused_until = max(self._paused_until, self._now() + seconds)
 
     async def wait(self) -> None:
-        """Take a token, after a sleep where there is none yet."""
+        """Take a token; if there is none, sleep until there is one."""
         await asyncio.sleep(max(0.0, self._paused_until - self._now()))
         await super().wait()
 

@@ -106,7 +106,7 @@ def certificate_of(der: bytes) -> Certificate | None:
 
 
 def _is_der(content: bytes) -> bool:
-    """Return whether it begins with a sequence of 128 bytes or more; no text does."""
+    """Return whether `content` begins with a DER sequence of at least 128 bytes; no text does."""
     return content[:1] == b"\x30" and content[1:2] >= b"\x80"
 
 

@@ -14,7 +14,7 @@ from stationkeeper_core.published.documents import TRUST, Document, RegistryDocu
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
 from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
-from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings
+from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileContext
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import registry_buckets
 from stationkeeper_operator.compiling.resource_verdicts import BEING_DELETED, gateway_verdict
@@ -102,10 +102,10 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
     trust_verdicts = being_deleted | dict(facts.verdicts) | facts.defaults.verdicts(without_lns)
     yield PlanPart(TRUST, trust.document, trust.fitted.payload, trust_verdicts, tuple(facts.deadlines))
     own_cups = OwnCUPS(world.cups_names, trust.document, now)
-    around = Surroundings(facts.world, now, facts.defaults.lns_for, facts.keys, own_cups)
+    context = CompileContext(facts.world, now, facts.defaults.lns_for, facts.keys, own_cups)
     scopes = (Scopes(trust.document), Scopes(facts.before))
     names = layout_of(world.buckets).registry
-    for number, bucket in registry_buckets(around, present.resources.values(), in_force, scopes):
+    for number, bucket in registry_buckets(context, present.resources.values(), in_force, scopes):
         if number is None:
             refused = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
             yield PlanPart("", None, b"", refused, own_cups.deadlines)

@@ -84,7 +84,7 @@ def leading_count(counts: RegistryCounts, in_force: Mapping[str, Document]) -> i
     """Return the leading count: that of the release, or another one until that is complete.
 
     Args:
-        counts: what is asked for.
+        counts: the configured and the read counts.
         in_force: the documents that can be read, of all counts.
     """
     complete = [each for each in BUCKET_COUNTS if all(name in in_force for name in layout_of(each).registry)]
@@ -244,7 +244,7 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
 
 
 def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return what both allow; None allows all."""
+    """Return the entries that both lists allow; None allows all."""
     if held is None or wanted is None:
         return held if wanted is None else wanted
     return tuple(each for each in held if each in wanted)

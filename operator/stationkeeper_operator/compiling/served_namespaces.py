@@ -66,7 +66,7 @@ def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> b
 def common_serves(
     held: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
 ) -> tuple[ServedNamespace, ...]:
-    """Return what both serve, sorted by namespace."""
+    """Return the namespaces and EUIs that both serve, sorted by namespace."""
     found: dict[str, set[EUIRange]] = {}
     for one in held:
         for other in listed:

@@ -64,7 +64,7 @@ class PodEvents:
         yield from self._within_budget(pod, POD_CANNOT_LOAD, message)
 
     def of_waiting(self, pod: CupsPod, secrets_missing: str) -> Iterator[PodEvent]:
-        """Yield, once, what a pod has lacked for a while; Secrets applied together arrive within seconds."""
+        """Yield, once, the event that a pod has lacked Secrets for a while; Secrets may arrive within seconds."""
         if not secrets_missing:
             self._waiting.pop(pod.uid, None)
             return

@@ -42,7 +42,7 @@ class SeenPages:
                 del known[uid]
 
     async def read(self, client: PodClient, pod: CupsPod) -> AsyncIterator[ObservationPage]:
-        """Yield what a pod saw since the last page that the caller took in: it did if it asks for the next one.
+        """Yield pages of what a pod saw since the last call; a page counts when the caller asks for the next one.
 
         Args:
             client: the client for the requests.

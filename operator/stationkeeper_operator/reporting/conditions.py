@@ -34,7 +34,7 @@ NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 STALLED = "Stalled"
 
 SERVED_TWICE = "ServedTwice"
-"""The condition, its reason and the event's reason: another release's operator writes the same status."""
+"""The name of the condition, of its reason and of the event: another release's operator writes the same status."""
 
 _MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING, SERVED_TWICE)
 _ELAPSED = re.compile(r"[0-9.]+ s after it was published")
@@ -65,8 +65,8 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
     Args:
         resource: the resource with its present status; other fields and conditions in it stay unchanged.
         verdict: the verdict on its present spec.
-        published: whether the document that carries it was written as the verdict's plan has it.
-        published_message: the text about that; empty for the default sentence.
+        published: whether the plan of the verdict was written to the Secret of its document.
+        published_message: the message of the condition `Published`; empty for the default one.
         now: the time of a transition, aware.
         enforced: the condition `Enforced`; None if there is none.
         observed: more fields from the observations of CUPS; a field that is None is left out.

@@ -56,7 +56,7 @@ class Contention:
         """Take in a status that another writer wrote.
 
         Returns:
-            Whether it is new that another release serves that namespace too.
+            Whether this shows for the first time that another release serves the namespace too.
         """
         others = set(resource.status.writers) - {self._release}
         if not others:

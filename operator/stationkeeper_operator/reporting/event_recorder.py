@@ -92,9 +92,9 @@ class EventRecorder:
             await self._write_queued(each)
 
     def take_reported(self) -> Collection[str]:
-        """Return the uids of the resources whose event with `once` is settled since the last call.
+        """Return the uids of the resources whose event with `once` needs no more attempt, since the last call.
 
-        Settled means: written, by this process or an earlier one, or refused by the API server for good.
+        The event was written, by this process or an earlier one, or the API server refuses it for good.
         """
         reported, self._reported = self._reported, set()
         return reported

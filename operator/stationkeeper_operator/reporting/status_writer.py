@@ -1,4 +1,4 @@
-"""Write a status that is given, on the condition that the resource is still as it was when the status was made."""
+"""Write a given status, unless the resource changed after the status was made."""
 
 from collections.abc import Callable, Mapping
 

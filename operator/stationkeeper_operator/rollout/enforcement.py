@@ -4,8 +4,8 @@ A step is a generation of a document with the resources whose records it changed
 ready pod reports the generation of its last step, or a later one. Every other pod that answers must report it too,
 because it may still serve connected gateways; a pod that is not ready and does not answer is only named. CUPS never
 goes back to an older generation. So a proof stays valid while a pod cannot be reached; only a report of an older
-generation ends it. A resource without a step is as the documents were when this operator began to lead. Its status
-counts until the pods have reported, because the operator before may have published more than it could prove.
+generation ends it. A resource without a step has not changed since this operator began to lead. Until the pods have
+reported, its status counts: the earlier operator may have published more than it could prove.
 
 While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
 that it loads matters. Counts that no pod loads do not matter.
@@ -95,7 +95,7 @@ class Outcome:
 
     Attributes:
         resources: the resources whose condition changed.
-        documents: the documents with resources without a step whose condition changed.
+        documents: the documents in which the condition of all resources without a step changed.
         to_check: the resources to ask `Enforcement.proven` about: every ready pod may have loaded them now.
     """
 
@@ -109,7 +109,7 @@ class Enforcement:
 
     Attributes:
         unwritten: the documents whose Secrets still have to be written.
-        unchanged: the resources that still have a record in one of these documents but should not, and which one.
+        unchanged: the resources whose record must still leave one of these documents, with the name of that document.
     """
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class Enforcement:
         """Record that a document was written, and the resources whose records it changed.
 
         Yields:
-            Between steps. The caller must take all of them; no report proves it before.
+            Between steps. The caller must take all of them; before that, no report proves the step.
         """
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation

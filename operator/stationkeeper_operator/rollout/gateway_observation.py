@@ -67,7 +67,7 @@ class GatewayObservation(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     @property
     def substance(self) -> tuple[object, ...]:
-        """The values that do not change with every visit, so without times and counts.
+        """The values that do not change with every visit: all except times and counts.
 
         It includes whether a refusal is the newest event: the status shows at once that a gateway is accepted again.
         """

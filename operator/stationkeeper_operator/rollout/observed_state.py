@@ -1,10 +1,10 @@
 """Collect the observations of the CUPS pods for the statuses, at a rate that does not flood the API server. Pure.
 
-The status is the memory. Here is only what it does not show yet, and the TrustedCA that vouched for each gateway. So a
-restart loses nothing, and a round costs only its changes. An attacker may control a pod, and a tenant can issue a
-certificate for any EUI. So an observation counts only for existing Gateways and TrustedCAs, and only if the TrustedCA
-may vouch for the Gateway's namespace. A change of substance is due at once; a later time of a visit alone is due when
-the status is `REFRESH` old.
+The statuses are the storage. This module holds only observations that no status shows yet, and the TrustedCA that
+vouched for each gateway. So a restart loses nothing, and a round costs only its changes. An attacker may control a pod,
+and a tenant can issue a certificate for any EUI. So an observation counts only for existing Gateways and TrustedCAs,
+and only if the TrustedCA may vouch for the Gateway's namespace. A change is due at once. If only the time of the visit
+is later, it is due when the status is `REFRESH` old.
 """
 
 import heapq
@@ -128,7 +128,7 @@ class ObservedState:
     def reconfigured(self, changes: Iterable[DocumentChanges]) -> Iterator[Key]:
         """Take in published changes, one by one: a gateway with a new target is `Pending` until it reports that target.
 
-        The pods report the same after loading it, for the gateways that they remember.
+        After a pod has loaded the change, it reports the same for the gateways that it remembers.
 
         Returns:
             The resources whose status must be written now.
@@ -256,7 +256,7 @@ class ObservedState:
         return authority is not None and authority.namespace in {namespace, self._release_namespace}
 
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
-        """Return a function: whether an EUI has a Gateway that the TrustedCA may vouch for."""
+        """Return a function that says whether an EUI has a Gateway that the TrustedCA may vouch for."""
         if authority.namespace == self._release_namespace:
             return lambda eui: eui in self._by_eui
         return lambda eui: self._by_eui.has(eui, authority.namespace)

@@ -1,8 +1,8 @@
 """Follow what is published until every CUPS pod has loaded it, and what the pods saw of gateways. Pure.
 
 The input is what was published and what the pods report; the output is values: whose status may change, and the events
-on removed trust. The tracker writes nothing. It computes the part of one status that it knows at the moment at
-which that status is compared, so that it does not hold 100,000 statuses.
+on removed trust. The tracker writes nothing. It computes its part of a status only when that status is compared, so
+that it does not hold 100,000 statuses.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class RolloutChanges:
 
     Attributes:
         resources: the resources whose condition `Enforced` changed.
-        documents: the documents of which it changed for resources without a change of their own.
+        documents: the documents in which it changed for all resources without a change of their own.
         to_check: the resources to ask `RolloutTracker.proven` about.
     """
 

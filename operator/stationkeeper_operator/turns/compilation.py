@@ -6,54 +6,60 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from stationkeeper_core.published.documents import Document
-from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
+from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler, TurnPlan
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts, leading_count
 from stationkeeper_operator.compiling.world_changes import WorldChanges
+from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.resources.named_references import reference_keys
 from stationkeeper_operator.resources.records import Key, Reference, Resource
+from stationkeeper_operator.turns.known_resources import KnownResources
+from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.watching.known import StoreChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _REFERENCES_SECONDS = 1.0
 _log = logging.getLogger("stationkeeper.operator.reconciler")
 
 
 class Compilation:
-    """Updates the compiler.
+    """Compiles what turns publish.
 
     Args:
         release_namespace: the namespace whose TrustedCAs and GatewayDefaults may serve all namespaces.
         cups_names: the names of the release's CUPS for gateways.
-        store: the known state of the cluster.
+        known: the known resources.
         reader: reads named objects that were never read.
+        metrics: receive the times and the work of compiles.
         counts: returns the counts of registry documents.
+
+    Attributes:
+        check: compares with a full compile from time to time, while it runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a compile reads, and where its work is counted
         self,
         release_namespace: str,
         cups_names: tuple[str, ...],
-        store: ResourceStore,
+        known: KnownResources,
         reader: ReferenceReader,
+        metrics: Metrics,
         counts: Callable[[], RegistryCounts] = RegistryCounts,
     ) -> None:
         self._release_namespace = release_namespace
         self._cups_names = cups_names
-        self._store = store
+        self._known = known
+        self._store = known.store
         self._reader = reader
+        self._metrics = metrics
         self._compiler: TurnCompiler | None = None
         self._never_read: frozenset[tuple[Reference, str]] = frozenset()
         self.counts = counts
+        self.check = PlanCheck(metrics.compile_differences, self._discard_state)
 
     @property
     def lacks_references(self) -> bool:
         """Whether named Secrets or ConfigMaps must be read."""
         return bool(self._store.references.unresolved)
-
-    def discard_state(self) -> None:
-        """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
-        self._compiler = None
 
     async def resolve(self) -> None:
         """Read the named objects that were never read, for a limited time."""
@@ -84,6 +90,39 @@ class Compilation:
         known = self._store.changes()
         self._never_read = known.never_read
         return compiler, await asyncio.to_thread(_take_in, compiler, known)
+
+    def change_waits(self) -> bool:
+        """Return whether a change waits for the end of this turn."""
+        return self._known.changes.is_waiting
+
+    async def compile(
+        self, compiler: TurnCompiler, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
+    ) -> TurnPlan:
+        """Return the plan of the updated compiler; the plan is not complete if a change waits meanwhile.
+
+        Args:
+            compiler: the result of `up_to_date`.
+            counts: the counts of registry documents.
+            in_force: the documents in force.
+            now: the time, aware.
+        """
+        with self._metrics.compile_seconds.time():
+            plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self.change_waits)
+        self._metrics.compiled.labels("Gateway").inc(plan.work.gateways)
+        self._metrics.compiled.labels("Document").inc(plan.work.documents)
+        return plan
+
+    async def check_when_due(
+        self, compiler: TurnCompiler, plan: TurnPlan, in_force: Mapping[str, Document], now: datetime
+    ) -> None:
+        """Begin to compare a complete plan with a full compile, if the last check began long enough ago."""
+        if self.check.is_due:
+            self.check.begin(await asyncio.to_thread(compiler.compiled, plan, in_force, now))
+
+    def _discard_state(self) -> None:
+        """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
+        self._compiler = None
+        self._known.changes.wake(urgent=True)
 
     def is_decided(self, resource: Resource, compiler: TurnCompiler) -> bool:
         """Return whether the references of a resource, or of the GatewayDefaults that it uses, have been read."""

@@ -1,8 +1,6 @@
-"""Merge the facts about each resource into its status, and pass it to the writer.
+"""Compare the status of each resource with the desired one, and pass a difference to the writer.
 
-The sources of a status are values of other packages: the verdict on the spec, the proof that CUPS pods have it in
-force, and what the pods saw. They are merged here when a status is compared or written. So no package calls another
-one, and each worker has at most one status in memory.
+A status is merged only when it is compared or written, so each worker has at most one status in memory.
 
 Only differences are written. Changes come before the backlog of a new leader. The namespaces share a limited rate and
 take turns, so that a namespace with many writes delays no other one. The rate grows with the backlog, waits for the
@@ -12,25 +10,22 @@ Observations of gateways have their own queue and rate, so that they delay nothi
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.reporting.conditions import status_of
-from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_events import StatusEvents
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources.records import Key, Resource
-from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.turns.batches import batches
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
+from stationkeeper_operator.turns.status_merge import StatusMerge
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
@@ -65,29 +60,23 @@ class StatusLoop:
         writer: writes a status.
         resources: the known resources; receives each written status.
         events: records events on transitions.
-        now: returns the time, aware.
-        release: the namespace of the release.
-        rollout: the proofs and the visits; None: a status has no condition `Enforced` and no visits.
+        merge: merges the facts about a resource into its status.
         rates: the rates of the writes.
     """
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         writer: StatusWriter,
-        resources: OwnWrites,
+        resources: KnownResources,
         events: EventRecorder,
-        *,
-        now: Callable[[], datetime],
-        release: str,
-        rollout: RolloutTracker | None = None,
+        merge: StatusMerge,
         rates: StatusRates | None = None,
     ) -> None:
         self._writer = writer
         self._resources = resources
         self._events = StatusEvents(events)
-        self._now = now
-        self._rollout = rollout
-        self._contention = Contention(release)
+        self._merge = merge
+        self._contention = merge.contention
         self._rates = rates or StatusRates()
         self._judged: dict[Key, Judgement] = {}
         self._judgements: FairQueue[Key] = FairQueue(_namespace)
@@ -201,7 +190,7 @@ class StatusLoop:
         if judgement is None or resource is None or not judgement.is_about(resource):
             return
         await self._report_served_twice()
-        if self._desired(resource, judgement) == resource.status.value:
+        if self._merge.desired(resource, judgement) == resource.status.value:
             return
         if seconds := self._contention.seconds_to_wait(resource):
             asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
@@ -235,13 +224,11 @@ class StatusLoop:
         judgement, before = self._judged.get(key), self._resources.get(key)
         if judgement is None or before is None or not judgement.is_about(before):
             return
-        desired = self._desired(before, judgement)
+        desired = self._merge.desired(before, judgement)
         after = await self._writer.write(before, desired)
-        self._resources.take_in(after)
-        if self._rollout is not None:
-            self._rollout.written(after)
-        if (settled := self._contention.note_write(key)) is not None:
-            asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
+        self._resources.take_in_write(after)
+        if (seconds := self._merge.note_write(after)) is not None:
+            asyncio.get_running_loop().call_later(seconds, self.recheck, (key,))
         level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._events.report_changes(before, after, judgement.verdict)
@@ -253,14 +240,6 @@ class StatusLoop:
             fact = resource and self._contention.fact(resource)
             if resource and fact:
                 await self._events.report_served_twice(resource, fact)
-
-    def _desired(self, resource: Resource, judgement: Judgement) -> Mapping[str, object]:
-        """Merge the present values of all packages into the status of a resource."""
-        verdict, rollout = judgement.verdict, self._rollout
-        enforced = rollout.enforced(resource, verdict) if rollout is not None else None
-        fields = rollout.fields(resource) if rollout is not None else {}
-        contested = self._contention.fact(resource)
-        return status_of(resource, verdict, judgement.published, "", self._now(), enforced, fields, contested)
 
 
 def _namespace(key: Key) -> str:

@@ -99,16 +99,16 @@ class ReferenceIndex:
             if not keys:
                 self._forget(reference)
 
-    def ticket(self, reference: Reference) -> int:
-        """Return the ticket for `settle`: the number of reports on the object before the request."""
+    def reports_on(self, reference: Reference) -> int:
+        """Return the number of reports on a named object; call it before a GET or LIST, for `take_in_answer`."""
         return self._reports[reference]
 
-    def settle(self, reference: Reference, ticket: int, found: ReferencedObject | None) -> bool:
+    def take_in_answer(self, reference: Reference, reports_before: int, found: ReferencedObject | None) -> bool:
         """Take in the answer to a GET or LIST of a named object.
 
         Args:
             reference: the object.
-            ticket: the ticket from before the request; a later report may be newer than the answer.
+            reports_before: the number of reports before the request; a later report may be newer than the answer.
             found: the object; None if the API server answered that it does not exist.
 
         Returns:
@@ -116,7 +116,7 @@ class ReferenceIndex:
         """
         if reference not in self._keys:
             return False
-        current = ticket == self._reports[reference]
+        current = reports_before == self._reports[reference]
         if found is None and not current:
             return False
         if current:

@@ -73,22 +73,22 @@ class ReferenceReader:
         Returns:
             Whether anything that matters has changed.
         """
-        ticket = self._index.ticket(reference)
+        reports_before = self._index.reports_on(reference)
         path = referenced_path(*reference)
         async with self._slots:
             try:
                 content = await self._api.get(path)
             except ApiError as error:
                 if error.is_not_found:
-                    return self._index.settle(reference, ticket, None)
+                    return self._index.take_in_answer(reference, reports_before, None)
                 fields = {"object": "/".join(reference), "detail": error}
                 _log.warning("a named object cannot be read, trying again", extra={"fields": fields})
                 self._index.mark_unresolved(reference)
                 return False
-        return self._index.settle(reference, ticket, decode_referenced(reference.kind, content))
+        return self._index.take_in_answer(reference, reports_before, decode_referenced(reference.kind, content))
 
     async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
-        tickets = {reference: self._index.ticket(reference) for reference in wanted}
+        reports_before = {reference: self._index.reports_on(reference) for reference in wanted}
         found: set[Reference] = set()
         changed = False
         for namespace, label in itertools.product(self._namespaces, SECRET_LABELS):
@@ -97,9 +97,9 @@ class ReferenceReader:
                 async for page in self._api.pages(referenced_path(kind, namespace), query):
                     for item in page.items:
                         reference = _reference(kind, item)
-                        if reference in tickets:
+                        if reference in reports_before:
                             content = decode_referenced(kind, bytes(item))
-                            changed |= self._index.settle(reference, tickets[reference], content)
+                            changed |= self._index.take_in_answer(reference, reports_before[reference], content)
                             found.add(reference)
             except ApiError as error:
                 fields = {"kind": kind, "namespace": namespace, "detail": error}

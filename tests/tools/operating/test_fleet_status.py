@@ -77,10 +77,10 @@ def test_a_ca_has_its_users_and_the_first_end_of_what_is_in_force() -> None:
     assert (line.users, line.ends, line.stage) == (7, NOW + timedelta(days=3), Stage.WITHIN_7_DAYS)
 
 
-def test_strangers_are_listed_the_newest_first() -> None:
+def test_unregistered_gateways_are_listed_the_newest_first() -> None:
     listed = [{"eui": "A", "lastSeen": ago(hours=2)}, {"eui": "B", "lastSeen": ago(hours=1)}]
 
-    assert [each.eui for each in fleet_status([ca(unregistered=listed)], NOW, 2).strangers] == ["B", "A"]
+    assert [each.eui for each in fleet_status([ca(unregistered=listed)], NOW, 2).unregistered] == ["B", "A"]
 
 
 @pytest.mark.parametrize(

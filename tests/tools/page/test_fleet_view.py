@@ -58,7 +58,7 @@ def test_after_any_changes_the_view_says_what_the_judgement_of_all_says(steps: l
     assert list(view.gateways(Query()).lines) == list(judged.gateways)
     assert {state: count for state, count in view.counts().items() if count} == dict(judged.counts)
     assert view.cas() == list(judged.cas)
-    assert view.strangers() == list(judged.strangers)
+    assert view.unregistered() == list(judged.unregistered)
     assert len(view) == len(known)
     for key, each in known.items():
         assert view.resource(key) == each
@@ -129,7 +129,7 @@ def test_a_deleted_resource_leaves_only_a_history_line() -> None:
     view.put(shown(gateway(lastSeen=ago(minutes=1))), "2", NOW)
     for each in (gateway(), ca()):
         view.remove(shown(each).key, NOW)
-    assert (len(view), len(view.history), view.strangers(), view.cas()) == (0, 0, [], [])
+    assert (len(view), len(view.history), view.unregistered(), view.cas()) == (0, 0, [], [])
     assert [change.text for _, change in view.recent] == ["it was deleted"] * 2
     assert view.gateway(ObjectName("radio", "roof-000000")) is None
 

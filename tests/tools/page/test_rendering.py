@@ -13,9 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_tools.operating.fleet_status import GatewayState, Stranger
+from stationkeeper_tools.operating.fleet_status import GatewayState, UnregisteredGateway
 from stationkeeper_tools.page.fleet_view import FleetView
 from stationkeeper_tools.page.freshness import Freshness
+from stationkeeper_tools.page.registration import registration_manifest
 from stationkeeper_tools.page.rendering import (
     Request,
     ca_page,
@@ -25,9 +26,8 @@ from stationkeeper_tools.page.rendering import (
     gateways_page,
     message_page,
     overview_page,
-    strangers_page,
+    unregistered_page,
 )
-from stationkeeper_tools.page.strangers import registration_manifest
 from stationkeeper_tools.registering.registration import FoundGateway, registrations
 from tests.examples import examples
 from tests.tools.page.fleets import NOW, ago, ahead, ca, condition, gateway, request, shown, view_of
@@ -41,7 +41,7 @@ PAGES: dict[str, tuple[Draw, dict[str, Any]]] = {
     "gateway": (gateway_page, {"namespace": "radio", "name": "roof-000000"}),
     "cas": (cas_page, {}),
     "ca": (ca_page, {"namespace": "radio", "name": "vendor"}),
-    "strangers": (strangers_page, {}),
+    "unregistered": (unregistered_page, {}),
     "enforcement": (enforcement_page, {}),
     "message": (lambda _view, asked: message_page("Title", "text", asked), {}),
 }
@@ -172,9 +172,9 @@ def test_the_history_of_a_gateway_is_what_its_status_reports_and_what_was_seen()
     assert history.index("60 s ago visit it came") < history.index("3 days ago enforcement")
 
 
-def test_a_stranger_comes_with_a_manifest_that_registers_it() -> None:
-    page = Markup(strangers_page(view_of([ca()]), request()))
-    manifest = registration_manifest(Stranger("0123456789ABCDEF", "radio/vendor", ""))
+def test_an_unregistered_gateway_comes_with_a_manifest_that_registers_it() -> None:
+    page = Markup(unregistered_page(view_of([ca()]), request()))
+    manifest = registration_manifest(UnregisteredGateway("0123456789ABCDEF", "radio/vendor", ""))
     assert manifest in page.text
     (made,) = registrations([FoundGateway("", EUI64(0x0123456789ABCDEF))], "radio")
     assert yaml.safe_load(manifest) == made.gateway
@@ -182,7 +182,7 @@ def test_a_stranger_comes_with_a_manifest_that_registers_it() -> None:
 
 @pytest.mark.parametrize("eui", ["", "0123", "0123456789abcdeg", "0123456789ABCDEF\nspec: {}"])
 def test_what_is_not_an_eui_has_no_manifest(eui: str) -> None:
-    assert registration_manifest(Stranger(eui, "radio/vendor", "")) == ""
+    assert registration_manifest(UnregisteredGateway(eui, "radio/vendor", "")) == ""
 
 
 def test_progress_into_force_is_reported_and_the_page_asks_again_by_itself() -> None:

@@ -12,7 +12,7 @@ from stationkeeper_tools.page.rendering import (
     gateway_page,
     gateways_page,
     overview_page,
-    strangers_page,
+    unregistered_page,
 )
 from stationkeeper_tools.page.shown_fields import NOT_SHOWN, shown_resource
 from tests.examples import examples
@@ -58,7 +58,7 @@ def test_any_resource_can_be_shown(data: st.DataObject) -> None:
         view.put(shown(odd(data, make)), "2", NOW)
         view.tick(NOW)
         query: dict[str, Any] = {"namespace": "radio", "name": one["metadata"]["name"]}
-        for draw in (overview_page, gateways_page, cas_page, strangers_page, enforcement_page):
+        for draw in (overview_page, gateways_page, cas_page, unregistered_page, enforcement_page):
             assert draw(view, request())
         assert (gateway_page if one["kind"] == "Gateway" else ca_page)(view, request(**query))
 

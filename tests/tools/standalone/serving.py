@@ -133,12 +133,14 @@ class Serving:
 
     @property
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.state / "status.json").read_text())
+        """What `status.json` has; without resources before the file is there."""
+        path = self.state / "status.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"resources": []}
         return found
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any]:
         """Return a condition in `status.json`; empty where there is none of the present generation."""
-        for each in self.status["resources"] if (self.state / "status.json").exists() else ():
+        for each in self.status["resources"]:
             if (each["kind"], each["name"]) == (kind, name):
                 listed = each["status"].get("conditions", ())
                 of_now = [one for one in listed if one["observedGeneration"] == each["generation"]]

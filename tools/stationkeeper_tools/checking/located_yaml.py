@@ -37,7 +37,7 @@ class _Loader(yaml.CSafeLoader):
     """Reads dates and numbers to base 60 as text, since JSON has none."""
 
     def integer(self, node: yaml.ScalarNode) -> object:
-        """Return a number; the text of an EUI that its colons would make one, as in 11:22:33:44:55:11:22:33."""
+        """Return a number; return 11:22:33:44:55:11:22:33 as text: it is an EUI, not a number to base 60."""
         return node.value if ":" in node.value else self.construct_yaml_int(node)
 
     def fraction(self, node: yaml.ScalarNode) -> object:
@@ -164,7 +164,7 @@ def read_documents(text: str) -> list[LocatedYaml]:
 
 
 def _bound_depth(text: str) -> None:
-    """Refuse a text that is too deep, before its nodes are made: libyaml's binding makes them by C's stack."""
+    """Refuse a text with too many levels before its nodes are made: libyaml's binding uses C's stack for each level."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):

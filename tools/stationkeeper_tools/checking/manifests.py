@@ -68,7 +68,7 @@ class ManifestSet:
 
 
 def read_manifests(paths: Iterable[Path], default_namespace: str) -> ManifestSet:
-    """Return what the files hold.
+    """Return the manifests in the files.
 
     Args:
         paths: files, folders (every .yaml, .yml and .json below them), or `-` for standard input.
@@ -81,7 +81,7 @@ def read_manifests(paths: Iterable[Path], default_namespace: str) -> ManifestSet
 
 
 def parse_manifests(contents: Iterable[tuple[str, bytes]], default_namespace: str) -> ManifestSet:
-    """Return what the contents of files hold.
+    """Return the manifests in the contents of files.
 
     Args:
         contents: the name and the content of each.

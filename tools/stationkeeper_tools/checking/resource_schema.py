@@ -42,7 +42,7 @@ _MAX_FINDINGS = 20
 
 
 def schema_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what the API server would refuse about a TrustedCA, Gateway or GatewayDefaults.
+    """Yield the findings for which the API server would refuse a TrustedCA, Gateway or GatewayDefaults.
 
     Args:
         manifest: of one of these kinds.
@@ -124,7 +124,7 @@ def _program(expression: str) -> cel.Program:
 
 
 def _evaluate(_validator: Any, rules: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Yield what the CEL rules of a field refuse; like the API server, only where the rest of its value is valid."""
+    """Yield the findings of the CEL rules of a field; like the API server, only if the rest of its value is valid."""
     if not Draft202012Validator(schema).is_valid(instance):
         return
     context = cel.Context({"self": instance})

@@ -51,7 +51,7 @@ def build_world(manifests: Collection[Manifest], release_namespace: str) -> Worl
 
 
 def plan_of(world: World, now: datetime) -> PublishPlan:
-    """Return what the operator would publish if nothing were in force yet.
+    """Return the plan of the operator, as if nothing were in force yet.
 
     Args:
         world: all objects.

@@ -13,7 +13,7 @@ from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json, print_text
 from stationkeeper_tools.input_errors import InputError
 
-_COLOURS = {Severity.ERROR: Colour.BAD, Severity.WARNING: Colour.DOUBT}
+_COLOURS = {Severity.ERROR: Colour.BAD, Severity.WARNING: Colour.CAUTION}
 
 
 @click.command("check")

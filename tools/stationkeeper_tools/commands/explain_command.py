@@ -33,7 +33,7 @@ _MAX_CERTIFICATE_BYTES = 256 * 1024
 _MARKS = {
     StepState.PASSED: ("yes", Colour.GOOD),
     StepState.FAILED: ("NO", Colour.BAD),
-    StepState.NOT_REACHED: ("-", Colour.DOUBT),
+    StepState.NOT_REACHED: ("-", Colour.CAUTION),
 }
 
 
@@ -149,7 +149,7 @@ def _of_cluster(
 
 
 def _todo(decision: Decision, evidence: Evidence) -> str:
-    """Return what to do next; empty where there is nothing to do."""
+    """Return the next step for the user; empty if there is none."""
     refusal = decision.refusal
     if refusal is None or refusal.reason is None:
         return ""

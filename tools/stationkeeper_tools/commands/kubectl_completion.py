@@ -18,7 +18,7 @@ _DIRECTIVES = {"file": _FILES, "dir": _FOLDERS}
 
 
 def completion(words: Sequence[str]) -> str:
-    """Return what kubectl reads.
+    """Return the completions as the text that kubectl reads.
 
     Args:
         words: after `kubectl stationkeeper`; the last one is the word to complete.
@@ -31,5 +31,5 @@ def completion(words: Sequence[str]) -> str:
 
 
 def run(words: Sequence[str]) -> None:
-    """Print what kubectl reads for these words."""
+    """Print the completions for these words, as kubectl reads them."""
     click.echo(completion(words))

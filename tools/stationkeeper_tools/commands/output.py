@@ -36,7 +36,7 @@ class Colour(StrEnum):
 
     GOOD = "green"
     BAD = "red"
-    DOUBT = "yellow"
+    CAUTION = "yellow"
     NAME = "cyan"
 
 
@@ -128,7 +128,7 @@ def counted(
 
 
 def _json(fields: Mapping[str, Any], indent: int | None = None) -> str:
-    """Return JSON in which all that cannot be seen, or that controls a terminal, is escaped."""
+    """Return JSON with escapes for invisible characters, and for those that control a terminal."""
     text = json.dumps(fields, indent=indent, ensure_ascii=False)
     if text.replace("\n", "").isprintable():
         return text

@@ -125,7 +125,7 @@ def _in_cluster(wanted: Sequence[Registration], where: Where) -> Iterable[Regist
 def _show(results: Sequence[RegisterResult], where: Where, notes: Sequence[str], output: Output) -> None:
     count = {state: sum(each.state is state for each in results) for state in RegisterState}
     for note in notes:
-        print_note(f"{coloured('note', Colour.DOUBT)} {note}")
+        print_note(f"{coloured('note', Colour.CAUTION)} {note}")
     if output is Output.JSON:
         print_json(
             {
@@ -143,7 +143,7 @@ def _show(results: Sequence[RegisterResult], where: Where, notes: Sequence[str],
     colours = {
         RegisterState.REFUSED: Colour.BAD,
         RegisterState.CREATED: Colour.GOOD,
-        RegisterState.CHANGED: Colour.DOUBT,
+        RegisterState.CHANGED: Colour.CAUTION,
     }
     shown = [each for each in results if each.state is not RegisterState.UNCHANGED]
     for each in shown[:MAX_SHOWN]:

@@ -100,7 +100,7 @@ def _fields(found: Rotation, *, is_deleted: bool) -> dict[str, Any]:
             for each in found.by_old
         ],
         "byNew": found.by_new,
-        "unregistered": list(found.strangers),
+        "unregistered": list(found.unregistered),
         "mayDelete": found.may_delete,
         "deleted": is_deleted,
     }

@@ -212,7 +212,7 @@ def _status_text(fields: Mapping[str, Any]) -> str:
 
 
 def _event_text(fields: Mapping[str, Any]) -> str:
-    mark = coloured("warning", Colour.DOUBT, bold=True) if fields["type"] == "Warning" else "note"
+    mark = coloured("warning", Colour.CAUTION, bold=True) if fields["type"] == "Warning" else "note"
     resource = f"{fields['kind']} {fields['namespace']}/{fields['name']}"
     return f"{resource}: {mark} {fields['reason']}: {fields['message']}"
 

@@ -24,8 +24,8 @@ from stationkeeper_tools.operating.fleet_status import (
 _SHOWN = 20
 _COLOURS = {
     **dict.fromkeys(NEEDS_A_PERSON, Colour.BAD),
-    GatewayState.SILENT: Colour.DOUBT,
-    GatewayState.NEVER_SEEN: Colour.DOUBT,
+    GatewayState.SILENT: Colour.CAUTION,
+    GatewayState.NEVER_SEEN: Colour.CAUTION,
     GatewayState.FINE: Colour.GOOD,
 }
 
@@ -111,7 +111,7 @@ def _fields(found: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]
             for each in found.cas
         ],
         "unregistered": [
-            {"eui": each.eui, "trustedCA": each.trusted_ca, "lastSeen": each.last_seen} for each in found.strangers
+            {"eui": each.eui, "trustedCA": each.trusted_ca, "lastSeen": each.last_seen} for each in found.unregistered
         ],
     }
 
@@ -128,10 +128,10 @@ def _screen(found: FleetStatus) -> Iterator[str]:
     yield from _list_lines(urgent[:_SHOWN])
     if len(urgent) > _SHOWN:
         yield f"  … and {len(urgent) - _SHOWN} more: --output json has all"
-    if found.strangers:
-        first = found.strangers[0]
+    if found.unregistered:
+        first = found.unregistered[0]
         yield (
-            f"{len(found.strangers)} gateways with a good certificate are not registered, such as {first.eui} "
+            f"{len(found.unregistered)} gateways with a good certificate are not registered, such as {first.eui} "
             f"by {first.trusted_ca}"
         )
     yield f"{len(found.cas)} CAs:"
@@ -151,5 +151,5 @@ def _ca_line(each: CALine) -> str:
     else:
         mark = coloured("in force", Colour.GOOD) if each.is_ready else coloured(f"NOT READY {each.reason}", Colour.BAD)
     end = f"ends {rfc3339(each.ends)}" if each.ends else "its end is not known"
-    stage = f" ({coloured(each.stage.value, Colour.DOUBT)})" if each.stage else ""
+    stage = f" ({coloured(each.stage.value, Colour.CAUTION)})" if each.stage else ""
     return f"  {each.namespace}/{each.name}: {mark}, {each.users} users, {end}{stage}"

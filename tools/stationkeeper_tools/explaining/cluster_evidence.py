@@ -21,7 +21,7 @@ from stationkeeper_tools.explaining.evidence import Evidence, GatewayRecord, sna
 def evidence_of_cluster(
     eui: EUI64, kubeconfig: Path | None, context: str | None, release_namespace: str, namespace: str | None
 ) -> Evidence:
-    """Return what a cluster knows of a gateway.
+    """Return the evidence on a gateway in a cluster.
 
     Args:
         eui: of the gateway.

@@ -68,7 +68,7 @@ class Decision:
 
 
 def decide_by_certificate(eui: EUI64, certificate: ClientCertificate, snapshot: Snapshot, now: datetime) -> Decision:
-    """Return what CUPS would decide on a gateway with this certificate.
+    """Return the decision of CUPS on a gateway with this certificate.
 
     Args:
         eui: the EUI that the gateway asks with.
@@ -98,7 +98,7 @@ def decide_by_certificate(eui: EUI64, certificate: ClientCertificate, snapshot: 
 
 
 def decide_by_token(eui: EUI64, token: bytes, snapshot: Snapshot) -> Decision:
-    """Return what CUPS would decide on a gateway without a certificate, where token authentication is switched on.
+    """Return the decision of CUPS on a gateway without a certificate, if token authentication is on.
 
     Args:
         eui: the EUI that the gateway asks with.

@@ -76,7 +76,7 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
 
 
 def evidence_of_manifests(eui: EUI64, found: ManifestSet, release_namespace: str, now: datetime) -> Evidence:
-    """Return what would be known of a gateway if only these manifests were applied.
+    """Return the evidence on a gateway, as if only these manifests were applied.
 
     Args:
         eui: of the gateway.

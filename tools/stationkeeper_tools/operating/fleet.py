@@ -161,7 +161,7 @@ class Fleet(Protocol):
         """Return all TrustedCAs and Gateways in view.
 
         Raises:
-            FleetError: they cannot be read; so for every method here.
+            FleetError: they cannot be read; the same for every method here.
         """
 
     def get(self, key: ResourceName) -> FleetResource:

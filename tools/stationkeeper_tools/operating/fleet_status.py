@@ -81,7 +81,7 @@ class CALine:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class UnregisteredGateway:
     """A gateway with a valid certificate but no Gateway resource.
 
     Attributes:
@@ -105,12 +105,12 @@ class FleetStatus:
     Attributes:
         gateways: sorted by state, namespace and name.
         cas: sorted by namespace and name.
-        strangers: the one with the latest request first.
+        unregistered: the one with the latest request first.
     """
 
     gateways: tuple[GatewayLine, ...] = ()
     cas: tuple[CALine, ...] = ()
-    strangers: tuple[Stranger, ...] = field(default=())
+    unregistered: tuple[UnregisteredGateway, ...] = field(default=())
 
     @property
     def counts(self) -> Counter[GatewayState]:
@@ -137,13 +137,13 @@ def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: i
     gateways = [gateway_line(each, now, check_ins) for each in listed if each.key.kind == GATEWAY]
     order = list(GatewayState)
     cas = [each for each in listed if each.key.kind == TRUSTED_CA]
-    strangers = sorted(
-        (stranger for each in cas for stranger in strangers_of(each)), key=lambda each: each.last_seen, reverse=True
+    unregistered = sorted(
+        (one for each in cas for one in unregistered_of(each)), key=lambda each: each.last_seen, reverse=True
     )
     return FleetStatus(
         tuple(sorted(gateways, key=lambda each: (order.index(each.state), each.namespace, each.name))),
         tuple(sorted((ca_line(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
-        tuple(strangers),
+        tuple(unregistered),
     )
 
 
@@ -195,11 +195,11 @@ def ca_line(each: FleetResource, now: datetime) -> CALine:
     )
 
 
-def strangers_of(each: FleetResource) -> Iterator[Stranger]:
+def unregistered_of(each: FleetResource) -> Iterator[UnregisteredGateway]:
     """Yield the gateways that a TrustedCA vouches for and that have no Gateway."""
     for one in each.status.get("unregistered") or ():
         texts = (str(one.get(name, "")) for name in ("lastSeen", "model", "station"))
-        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", *texts)
+        yield UnregisteredGateway(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", *texts)
 
 
 def state_words(state: GatewayState) -> str:

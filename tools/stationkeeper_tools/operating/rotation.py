@@ -34,13 +34,13 @@ class Rotation:
         steps: in their order.
         by_old: Gateways with a last certificate of the old CA, sorted.
         by_new: how many Gateways have a last certificate of the new CA.
-        strangers: EUIs without a Gateway that asked with a certificate of the old CA recently.
+        unregistered: EUIs without a Gateway that asked with a certificate of the old CA recently.
     """
 
     steps: tuple[RotationStep, ...]
     by_old: tuple[FleetResource, ...]
     by_new: int
-    strangers: tuple[str, ...]
+    unregistered: tuple[str, ...]
 
     @property
     def may_delete(self) -> bool:
@@ -64,7 +64,7 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
     by_old = tuple(sorted((each for each in gateways if ca_of_last_visit(each) == of_old), key=lambda each: each.key))
     by_new = sum(ca_of_last_visit(each) == of_new for each in gateways)
     tied = sorted((each for each in gateways if _is_tied(each, old, new)), key=lambda each: each.key)
-    strangers = tuple(str(each.get("eui", "")) for each in old.status.get("unregistered") or ())
+    unregistered = tuple(str(each.get("eui", "")) for each in old.status.get("unregistered") or ())
     steps = (
         RotationStep(f"{new.key} is in force", new.condition("Ready").get("status") == "True", _unready(new)),
         RotationStep(
@@ -84,11 +84,11 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
         ),
         RotationStep(
             "no unregistered gateway uses the old one",
-            not strangers,
-            f"register them, or wait 25 h after their last request: {', '.join(strangers[:_MAX_NAMED])}",
+            not unregistered,
+            f"register them, or wait 25 h after their last request: {', '.join(unregistered[:_MAX_NAMED])}",
         ),
     )
-    return Rotation(steps, by_old, by_new, strangers)
+    return Rotation(steps, by_old, by_new, unregistered)
 
 
 def _is_tied(each: FleetResource, old: FleetResource, new: FleetResource) -> bool:

@@ -24,7 +24,7 @@ from stationkeeper_tools.page.rendering import (
     gateways_page,
     message_page,
     overview_page,
-    strangers_page,
+    unregistered_page,
 )
 from stationkeeper_tools.page.security_headers import HEADERS
 
@@ -36,7 +36,7 @@ PAGES: dict[str, _Draw] = {
     "/gateway": gateway_page,
     "/cas": cas_page,
     "/ca": ca_page,
-    "/strangers": strangers_page,
+    "/unregistered": unregistered_page,
     "/enforcement": enforcement_page,
 }
 _OPEN = frozenset({"/healthz", "/readyz"})

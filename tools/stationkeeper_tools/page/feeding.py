@@ -17,7 +17,7 @@ from stationkeeper_tools.page.shown_fields import shown_resource
 KINDS = (TRUSTED_CA, GATEWAY)
 TICK_SECONDS = 1.0
 SLICE_SECONDS = 0.01
-"""For so long at most, other work of the event loop waits."""
+"""The maximum seconds that other work of the event loop waits."""
 
 
 class Feed:

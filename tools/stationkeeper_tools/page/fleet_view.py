@@ -21,12 +21,12 @@ from stationkeeper_tools.operating.fleet_status import (
     CALine,
     GatewayLine,
     GatewayState,
-    Stranger,
+    UnregisteredGateway,
     ca_line,
     ca_of_last_visit,
     changes_at,
     gateway_line,
-    strangers_of,
+    unregistered_of,
 )
 from stationkeeper_tools.page.history import History
 from stationkeeper_tools.page.queries import PAGE_SIZE, Query
@@ -115,7 +115,7 @@ class FleetView:
         self._phases = {kind: {phase: SortedNames() for phase in Phase} for kind in (TRUSTED_CA, GATEWAY)}
         self._due: list[tuple[datetime, ResourceName]] = []
         self._alarms: dict[ResourceName, datetime] = {}
-        self._strangers: dict[ResourceName, tuple[Stranger, ...]] = {}
+        self._unregistered: dict[ResourceName, tuple[UnregisteredGateway, ...]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -143,14 +143,14 @@ class FleetView:
             self._note(key, changes_between(before, resource, now))
         self._place(key, _held(resource, version, now, self.check_ins))
         if key.kind == TRUSTED_CA:
-            self._strangers[key] = tuple(strangers_of(resource))
+            self._unregistered[key] = tuple(unregistered_of(resource))
 
     def remove(self, key: ResourceName, now: datetime) -> None:
         """Remove a deleted resource."""
         if _name(key) in self._held[key.kind]:
             self._displace(key)
             del self._held[key.kind][_name(key)]
-            self._strangers.pop(key, None)
+            self._unregistered.pop(key, None)
             self._alarms.pop(key, None)
             self.history.forget(key)
             self._note_recent(key, StatusChange(now, ChangeKind.DELETED, "it was deleted"))
@@ -212,13 +212,13 @@ class FleetView:
         return [line for line in lines if isinstance(line, CALine)]
 
     @property
-    def stranger_count(self) -> int:
+    def unregistered_count(self) -> int:
         """The number of gateways that could be registered."""
-        return sum(map(len, self._strangers.values()))
+        return sum(map(len, self._unregistered.values()))
 
-    def strangers(self) -> list[Stranger]:
+    def unregistered(self) -> list[UnregisteredGateway]:
         """Return the gateways that could be registered, the one with the latest request first."""
-        listed = (each for strangers in self._strangers.values() for each in strangers)
+        listed = (each for unregistered in self._unregistered.values() for each in unregistered)
         return sorted(listed, key=lambda each: each.last_seen, reverse=True)
 
     def phases(self, kind: str) -> dict[Phase, int]:

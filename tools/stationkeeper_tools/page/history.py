@@ -16,8 +16,8 @@ class History:
 
     Args:
         of_one: the maximum of changes of a resource; above it, the oldest is dropped.
-        of_all: the maximum of changes in all. Above it, the namespace with the most changes loses the history of its
-            first resource: so a namespace that changes all the time displaces no history of others.
+        of_all: the maximum of changes of all resources together. Above it, the namespace with the most changes loses
+            the history of its first resource: so a namespace that changes all the time displaces no history of others.
     """
 
     def __init__(self, of_one: int = MAX_OF_ONE, of_all: int = MAX_OF_ALL) -> None:

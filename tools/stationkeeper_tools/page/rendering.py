@@ -22,7 +22,7 @@ from stationkeeper_tools.operating.fleet_status import (
     NEEDS_A_PERSON,
     CALine,
     GatewayState,
-    Stranger,
+    UnregisteredGateway,
     ca_of_last_visit,
     moment,
     state_words,
@@ -31,15 +31,15 @@ from stationkeeper_tools.page import words
 from stationkeeper_tools.page.fleet_view import ON_THEIR_WAY, FleetView, Phase
 from stationkeeper_tools.page.freshness import Freshness
 from stationkeeper_tools.page.queries import REFRESH_CHOICES, Query
+from stationkeeper_tools.page.registration import registration_manifest
 from stationkeeper_tools.page.sorted_names import ObjectName
 from stationkeeper_tools.page.status_changes import StatusChange, delivery_text, known_moments
-from stationkeeper_tools.page.strangers import registration_manifest
 from stationkeeper_tools.page.timeline import Timeline, timeline
 
 CAS_ON_A_PAGE = 20
-STRANGERS_ON_A_PAGE = 25
+UNREGISTERED_ON_A_PAGE = 25
 SHOWN = 20
-"""Of a list that another page has whole."""
+"""The number of entries to show of a list that another page shows completely."""
 
 _FOLDER = Path(__file__).parent / "templates"
 _STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def overview_page(view: FleetView, request: Request) -> str:
         urgent_count=sum(counts[state] for state in NEEDS_A_PERSON),
         cas=[_ca(view, line, request.now) for line in cas[:SHOWN]],
         ca_count=len(cas),
-        stranger_count=view.stranger_count,
+        unregistered_count=view.unregistered_count,
         on_their_way=sum(view.phases(kind)[phase] for kind in (TRUSTED_CA, GATEWAY) for phase in ON_THEIR_WAY),
     )
 
@@ -170,19 +170,23 @@ def ca_page(view: FleetView, request: Request) -> str | None:
     )
 
 
-def strangers_page(view: FleetView, request: Request) -> str:
+def unregistered_page(view: FleetView, request: Request) -> str:
     """Return one page of the gateways that could be registered, each with a manifest to copy."""
     wanted = request.query
     listed = [
         each
-        for each in view.strangers()
+        for each in view.unregistered()
         if wanted.search in f"{each.eui} {each.trusted_ca} {each.model} {each.station}".lower()
         and wanted.namespace in {"", each.trusted_ca.partition("/")[0]}
     ]
-    first = STRANGERS_ON_A_PAGE * (wanted.page - 1)
-    shown = [_stranger(each) for each in listed[first : first + STRANGERS_ON_A_PAGE]]
+    first = UNREGISTERED_ON_A_PAGE * (wanted.page - 1)
+    shown = [_entry(each) for each in listed[first : first + UNREGISTERED_ON_A_PAGE]]
     return _draw(
-        "strangers.html", request, strangers=shown, total=len(listed), pages=_pages(len(listed), STRANGERS_ON_A_PAGE)
+        "unregistered.html",
+        request,
+        unregistered=shown,
+        total=len(listed),
+        pages=_pages(len(listed), UNREGISTERED_ON_A_PAGE),
     )
 
 
@@ -213,7 +217,7 @@ def _ca(view: FleetView, line: CALine, now: datetime) -> Mapping[str, Any]:
     return {"line": line, "timeline": found, "status": status}
 
 
-def _stranger(each: Stranger) -> Mapping[str, Any]:
+def _entry(each: UnregisteredGateway) -> Mapping[str, Any]:
     around, _, name = each.trusted_ca.partition("/")
     return {
         "eui": each.eui,

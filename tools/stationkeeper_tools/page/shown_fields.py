@@ -15,10 +15,10 @@ from stationkeeper_tools.operating.fleet_status import moment
 
 MAX_MESSAGE = 1000
 MAX_CERTIFICATES = 200
-MAX_STRANGERS = 50
+MAX_UNREGISTERED = 50
 
 NOT_SHOWN = "(not shown)"
-"""Stands for a URI that is none of those that a Station takes: it may hold a password."""
+"""The text in place of a URI that a Station would not accept: such a URI may hold a password."""
 
 _MAX_TEXT = 256
 _MAX_CONDITIONS = 16
@@ -110,7 +110,7 @@ _CONDITIONS = _items(
     ),
 )
 _ENDPOINT = _object({"uri": _uri})
-_STRANGER = _object({"eui": _text(), "lastSeen": _moment, "model": _text(), "station": _text()})
+_UNREGISTERED = _object({"eui": _text(), "lastSeen": _moment, "model": _text(), "station": _text()})
 _CA_CERTIFICATE = _object(
     {
         "subject": _text(),
@@ -158,7 +158,7 @@ _SHAPES: Mapping[str, Mapping[str, Mapping[str, _Shape]]] = {
             "certificates": _items(MAX_CERTIFICATES, _CA_CERTIFICATE),
             "gatewaysSeen": _count,
             "caCertificatesSeen": _count,
-            "unregistered": _items(MAX_STRANGERS, _STRANGER),
+            "unregistered": _items(MAX_UNREGISTERED, _UNREGISTERED),
             "revocationLists": _items(MAX_CERTIFICATES, _REVOCATION_LIST),
         },
     },

@@ -114,8 +114,8 @@ def chosen(
 ) -> tuple[dict[ObjectKey, tuple[str, HeldObject]], tuple[Finding, ...]]:
     """Return each object with its file, and findings on objects that several files have.
 
-    An object that a file has now wins over a kept one; then the file that it came from until now, so that an added copy
-    changes nothing; then the first file by name.
+    If several files have an object, one that is not kept counts. Of several such files, it is the one that the object
+    came from until now, so that an added copy changes nothing; else the first one by name.
 
     Args:
         files: by name.
@@ -159,7 +159,7 @@ def _problems(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _reference_problems(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what the API server would refuse in a Secret or ConfigMap, and what it would drop without an error."""
+    """Yield findings on fields of a Secret or ConfigMap that the API server would refuse, or drop without an error."""
     for field in ("data", "stringData", "binaryData"):
         value = manifest.content.value.get(field)
         if value is None:

@@ -6,7 +6,8 @@ share of their namespace, then beyond it.
 
 Sizes are those of the compressed document, in which the size of a namespace depends only on its own records. Whole
 documents are compressed a few times to measure them. In between, a record counts with its size when it is compressed
-alone. If a namespace turns out to need more (its records were similar and no longer are), its changes are dropped.
+alone. A namespace may need more than that sum, if its records were similar and no longer are. Then its changes are
+dropped.
 """
 
 import zlib
@@ -39,7 +40,7 @@ _TOLERANCE = 256
 _REGISTRY, _RESERVED = b'{"bucket":', b'],"reserved":['
 
 Build = Callable[[Iterable[R], int], Document]
-"""Makes the document from some records. The number, up to `MAX_OMISSION`, says how much else to leave out."""
+"""Makes the document from some records. The number says how many other parts to leave out, from 0 to `MAX_OMISSION`."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Contents(Generic[R]):
 
 
 def payload_without_shares(document: Document, release_namespace: str, bounds: tuple[Bound, ...]) -> bytes | None:
-    """Return the payload of a registry document in which everything fits without using shares; None if that is not so.
+    """Return the payload of a registry document if everything fits without the shares, else None.
 
     Args:
-        document: with the first choice of each of its candidates.
+        document: the document with the `desired` record of each candidate.
         release_namespace: the namespace with a share of its own.
         bounds: the bounds of the document.
     """
@@ -109,7 +110,7 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
 
 
 def _put_in_force(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
-    """Put in the records in force, reduced by what the specs take away."""
+    """Put in the records in force, without the parts that the specs take away."""
     held = {each.uid: each for each in _records(in_force)}
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
@@ -206,12 +207,12 @@ class _Filling(Generic[R]):
             self._remove_newest()
 
     def is_smaller(self, record: R, before: R) -> bool:
-        """Return whether a record needs no more of any resource than the one before."""
+        """Return whether a record needs at most as much of each amount as the earlier record."""
         pairs = zip(self._amounts(0, record), self._amounts(0, before), strict=True)
         return _compressed_bytes(record) <= _compressed_bytes(before) and all(new <= old for new, old in pairs)
 
     def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
-        """Replace larger records by these; undo it if a namespace grows by that."""
+        """Replace larger records by these; undo the changes of a namespace that grows because of them."""
         before, room = self.records, self.room
         self.put({**before, **dict(changes)})
         self._underestimated |= {
@@ -298,7 +299,7 @@ class _Filling(Generic[R]):
 
 
 def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
-    """Return `room` with what a payload takes in it, except for what is counted by TrustedCA.
+    """Fill `room` with the bytes of a payload and return it; TrustedCAs and certificates are not counted.
 
     Args:
         payload: of the document.

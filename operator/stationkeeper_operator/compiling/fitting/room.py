@@ -53,7 +53,7 @@ _REVOKING_SHARES = 4
 """One namespace may use a quarter of the reserve for all of its revocations."""
 
 Amounts = tuple[int, ...]
-"""Amounts of bytes, bytes before compression, TrustedCAs and certificates, in this order; a registry has two."""
+"""Bytes, bytes before compression, TrustedCAs, certificates, in this order; a registry document has the first two."""
 
 
 class Room:
@@ -90,7 +90,7 @@ class Room:
 
     @property
     def common_bytes(self) -> int:
-        """The bytes of the common space, for any use of the shares."""
+        """The bytes of the common space that no share can need."""
         bound = self._bounds[0]
         return bound.most - bound.reserve - bound.shares - bound.release_share
 
@@ -128,7 +128,7 @@ class Room:
         Args:
             namespace: the namespace.
             amounts: the additional amounts.
-            within_share: whether it must then be within its share; otherwise it may use the common space.
+            within_share: whether the namespace must stay within its share; otherwise it may use the common space.
         """
         for position, amount in enumerate(amounts):
             if amount > 0 and not self._fits(position, namespace, amount, within_share=within_share):

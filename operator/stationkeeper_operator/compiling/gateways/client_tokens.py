@@ -62,7 +62,7 @@ def read_tokens(client: Client | None, namespace: str, world: World, problems: P
 
 
 def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
-    """Return the source and digest of each token in force that `listed` does not take away; None takes none away."""
+    """Return the source and digest of each token in force that `listed` still allows; all if `listed` is None."""
     in_force = zip(held.token_sources, held.token_sha256s, strict=False)
     return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
 

@@ -266,7 +266,7 @@ def _trust_problem(certificate: Certificate) -> StationkeeperError | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _key_of(certificate: Certificate, content: bytes) -> bytes | StationkeeperError:
-    """Return the DER form of the key for a Basics Station; check that key and certificate fit it and each other."""
+    """Return the key as DER, if a Basics Station can use it and the certificate, and they belong together."""
     try:
         check_client(certificate)
         key = parse_private_key(content)

@@ -106,7 +106,7 @@ class _Loss(Enum):
     WAITS = 1
     """It waits until a person hands the EUI over."""
     WAITS_BEHIND = 2
-    """It waits like that, and gets a new rank behind all others."""
+    """It waits for the same, and gets a new rank after all others."""
 
 
 def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:
@@ -134,7 +134,7 @@ def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str
 
 
 def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
-    """Return `claims` without those that a person handed over; only the claim of a deleted Gateway can be."""
+    """Return `claims` without those that a person handed over, which is possible only for a deleted Gateway."""
     named = {
         each.candidate.resource.metadata.annotations.takes_over
         for each in claims
@@ -194,7 +194,7 @@ def _share_trust(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool
 
 
 def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool:
-    """Return whether `first` itself introduced what both share, and `second` had the EUI with it before."""
+    """Return whether `first` has what both share only since `second` had the EUI with it."""
     return second.was_in_force and _introduced(first, second, eui, grounds)
 
 

@@ -27,8 +27,8 @@ DefaultLNS = Callable[[Gateway], Target]
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """The surroundings for compiling a Gateway.
+class CompileContext:
+    """The input that all Gateways of one compile share.
 
     Attributes:
         world: holds its references.
@@ -72,25 +72,25 @@ def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 
 
 
 def compile_gateway(
-    resource: Gateway, previous: RegisteredGateway | None, around: Surroundings
+    resource: Gateway, previous: RegisteredGateway | None, context: CompileContext
 ) -> Candidate[RegisteredGateway]:
     """Compile the Gateway that has its EUI in its namespace.
 
     Args:
         resource: the Gateway.
         previous: the record in force of the same resource; None if there is none.
-        around: its surroundings.
+        context: the input that all Gateways of one compile share.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
         return Candidate(resource, None, None, _no_eui(resource))
     held = previous if previous is not None and previous.eui == format_hex(eui) else None
-    if held is not None and _gives_away(held, around.keys):
+    if held is not None and _gives_away(held, context.keys):
         held = None
     problems = Problems()
-    part = _read(resource, around, problems)
+    part = _read(resource, context, problems)
     fallback = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
-    own = around.own_cups
+    own = context.own_cups
     if own is not None and not resource.suspended and part.cups is not None:
         problems.attempt(lambda: own.check(_gateway(resource, eui, part)))
         fallback = fallback and _without_refused_move(fallback, own)
@@ -104,7 +104,7 @@ def compile_gateway(
 
 
 def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> RegisteredGateway:
-    """Return `record`, or an equal one of `others`: nearly always all are equal, and one object needs less memory."""
+    """Return an equal record of `others`, so that it is in memory once; else `record`."""
     return next((each for each in others if each == record), record)
 
 
@@ -118,7 +118,7 @@ def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> Register
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
-    """Return whether the record in force has the key of a CA: that key may have become a TrustedCA's since then."""
+    """Return whether the record in force has a key that by now is the key of a CA."""
     found = (client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
     return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
 
@@ -196,8 +196,8 @@ def _common(held: _Names, listed: _Names) -> _Names:
     return tuple(each for each in held if each in listed)
 
 
-def _read(resource: Gateway, around: Surroundings, problems: Problems) -> _Part:
-    spec, world = resource.spec, around.world
+def _read(resource: Gateway, context: CompileContext, problems: Problems) -> _Part:
+    spec, world = resource.spec, context.world
     if spec is None:
         problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
         return _Part()
@@ -207,8 +207,8 @@ def _read(resource: Gateway, around: Surroundings, problems: Problems) -> _Part:
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
     tokens = read_tokens(spec.client, namespace, world, problems)
-    lns = problems.attempt(lambda: _lns(resource, spec, around))
-    cups = problems.attempt(lambda: _cups(spec, namespace, around))
+    lns = problems.attempt(lambda: _lns(resource, spec, context))
+    cups = problems.attempt(lambda: _cups(spec, namespace, context))
     servers = (*(lns or _NO_TARGET).notes, *(cups or _NO_TARGET).notes)
     notes = (*_unknown_authorities(trusted_cas, namespace, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
@@ -251,14 +251,14 @@ def _unknown_authorities(names: _Names, namespace: str, world: World) -> tuple[s
     return ()
 
 
-def _cups(spec: GatewaySpec, namespace: str, around: Surroundings) -> Target | None:
-    return None if spec.cups is None else compile_cups(spec.cups, namespace, around.world, around.now, around.keys)
+def _cups(spec: GatewaySpec, namespace: str, context: CompileContext) -> Target | None:
+    return None if spec.cups is None else compile_cups(spec.cups, namespace, context.world, context.now, context.keys)
 
 
-def _lns(resource: Gateway, spec: GatewaySpec, around: Surroundings) -> Target | None:
+def _lns(resource: Gateway, spec: GatewaySpec, context: CompileContext) -> Target | None:
     """Return the LNS of the gateway; None if it is only moved to another CUPS server."""
     if spec.lns is not None:
-        return compile_lns(spec.lns, resource.metadata.namespace, around.world, around.now, around.keys)
-    if spec.cups is not None and around.world.defaults_of(resource) is None:
+        return compile_lns(spec.lns, resource.metadata.namespace, context.world, context.now, context.keys)
+    if spec.cups is not None and context.world.defaults_of(resource) is None:
         return None
-    return around.default_lns(resource)
+    return context.default_lns(resource)

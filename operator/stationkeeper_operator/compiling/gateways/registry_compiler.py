@@ -17,7 +17,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.gateways.eui_claims import MAX_RESERVED, Claim, Grounds, Settled, settle
-from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, claimed_eui, compile_gateway
+from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileContext, claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.trust.scopes import Scopes
 from stationkeeper_operator.resources.records import Gateway, Key, Resource
 
@@ -84,12 +84,13 @@ def edited(
     """Return the document with other claims on some EUIs, as `Bucket.document` makes it of all its candidates.
 
     Args:
-        document: with the first choice of each of its candidates, and all reservations.
+        document: the document with the `desired` record of each candidate, and all reservations.
         euis: the EUIs.
         settled: all claims on these EUIs, as they are now.
 
     Returns:
-        The document, and the records under these EUIs; None if the limit of reservations decides, over all EUIs.
+        The document, and the records under these EUIs. None if the limit of reservations matters: it depends on all
+        EUIs.
     """
     texts, chosen, kept = {format_hex(eui) for eui in euis}, dict[Key, RegisteredGateway](), list[ReservedEUI]()
     for each in settled:
@@ -112,12 +113,15 @@ def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
 
 
 def registry_buckets(
-    around: Surroundings, resources: Iterable[Resource], in_force: Mapping[str, Document], scopes: tuple[Scopes, Scopes]
+    context: CompileContext,
+    resources: Iterable[Resource],
+    in_force: Mapping[str, Document],
+    scopes: tuple[Scopes, Scopes],
 ) -> Iterator[tuple[int | None, Bucket]]:
     """Yield the candidates by bucket; last, under None, those with an unknown EUI or one of another Gateway.
 
     Args:
-        around: the surroundings for compiling Gateways.
+        context: the input that all Gateways of one compile share.
         resources: all resources except those that are being deleted.
         in_force: the present documents.
         scopes: the scopes of the trust that will be in force, and of the trust in force.
@@ -128,13 +132,13 @@ def registry_buckets(
     for each in resources:
         if isinstance(each, Gateway):
             eui = claimed_eui(each, held.get(each.metadata.uid))
-            gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
+            gateways.setdefault(None if eui is None else bucket_of(eui, context.world.buckets), []).append(each)
     without_bucket = Bucket()
-    for number in range(around.world.buckets):
-        owners = _owners(around, gateways.get(number, ()), held, without_bucket)
+    for number in range(context.world.buckets):
+        owners = _owners(context, gateways.get(number, ()), held, without_bucket)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
     without_bucket.candidates += [
-        compile_gateway(each, held.get(each.metadata.uid), around) for each in gateways.get(None, ())
+        compile_gateway(each, held.get(each.metadata.uid), context) for each in gateways.get(None, ())
     ]
     yield None, without_bucket
 
@@ -174,7 +178,7 @@ def settle_all(
 
 
 def _owners(
-    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], without_bucket: Bucket
+    context: CompileContext, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], without_bucket: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """Return the Gateway that has an EUI in its namespace: the oldest one."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
@@ -186,7 +190,7 @@ def _owners(
         if owner is not None:
             without_bucket.candidates.append(conflict(gateway, eui, owner.key))
             continue
-        owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
+        owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, context)
     return owners
 
 

@@ -35,7 +35,7 @@ class InForceChange:
 class _Claim:
     """The claim of one namespace to one EUI, and what was decided on it last.
 
-    There is one for each Gateway, so what is nearly always equal to the record in force is not stored again.
+    There is one for each Gateway. To save memory, a part that equals the record in force is not stored again.
 
     Attributes:
         namespace: its name.
@@ -81,7 +81,7 @@ class _Claim:
         self.kept = _AS_HELD if kept is not None and kept == _reservation(self.held) else kept
 
     def decision(self) -> Settled | None:
-        """Return what was decided last; None if there is nothing."""
+        """Return the last decision; None if there is none."""
         kept = _reservation(self.held) if isinstance(self.kept, _AsHeld) else self.kept
         return None if self.settled is None and kept is None else Settled(self.settled, kept)
 
@@ -113,7 +113,7 @@ class BucketMemory:
         name: the name of the document.
         document: the last fitted document; None before.
         sha256: the digest of its payload.
-        payload: its payload, until it is taken; None where it is in force already.
+        payload: its payload, until the caller takes it; None if it is already in force.
     """
 
     def __init__(self, name: str, number: int, release_namespace: str) -> None:
@@ -336,7 +336,7 @@ class BucketMemory:
             self._claims.discard(eui, each)
 
     def _has_same_entries(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
-        """Return whether two results put the same into the document, without looking at its other content."""
+        """Return whether two results give the document the same entries."""
         if len(before) != 1 or len(after) != 1:
             return not before and not after
         old, new = before[0], after[0]

@@ -87,7 +87,7 @@ class FactsChange:
         return new.differs_for(gateway, old)
 
     def _default_of(self, namespace: str) -> bool | tuple[LNSByEUI, LNSByEUI]:
-        """Return whether all Gateways of a namespace have another default; or the two LNS that may differ for some."""
+        """Return whether all Gateways of a namespace have another default; if only some may, the old and new LNS."""
         before, now = (each.world.defaults_for(namespace) for each in (self._old, self._new))
         if before != now or before is None or now is None:
             return before != now
@@ -111,7 +111,7 @@ def _difference(old: AuthorityKeys, new: AuthorityKeys) -> frozenset[str]:
 
 
 def _is_same(old: Compiled, new: Compiled) -> bool:
-    """Return whether both give every Gateway the same result; of a refused one, Gateways get only the reason."""
+    """Return whether both give every Gateway the same result; if both are refused, only the reason counts."""
     if isinstance(old, StationkeeperError) and isinstance(new, StationkeeperError):
         return old.reason == new.reason
     return old == new

@@ -225,7 +225,7 @@ class GatewayMemory:
 
 
 def share_texts(record: RegisteredGateway, resource: Gateway) -> None:
-    """Have a decoded record use the texts of its Gateway, so that they are in memory once."""
+    """Put equal texts of a Gateway into its decoded record, so that they are in memory once."""
     for field in ("uid", "name", "namespace"):
         share_field(record, resource.metadata, field)
     if resource.spec is not None:

@@ -8,7 +8,7 @@ from stationkeeper_core.published.documents import Document, RegisteredGateway, 
 from stationkeeper_core.published.registry_layout import RegistryLayout
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
-from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
+from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileContext, compile_gateway
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
@@ -71,7 +71,7 @@ class IncrementalRegistry:
         return not any(waiting) and all(each.is_current for each in self.buckets)
 
     def take_in(self, key: Key, resource: Gateway | None) -> None:
-        """Add or replace a Gateway; None if it is deleted or being deleted."""
+        """Add or replace a Gateway; remove it if `resource` is None, because it is deleted or being deleted."""
         if resource is not None:
             self.gateways.put(key, resource)
             (self._changed if self._is_begun else self._backlog)[key] = None
@@ -329,7 +329,7 @@ class _Turn:
         self._looked_up: set[str] = set()
         keys = RecordingKeys(facts.keys.everywhere, facts.keys.by_namespace, self._looked_up)
         self._own_cups = OwnCUPS(facts.world.cups_names, facts.trust.document, now)
-        self._around = Surroundings(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
+        self._context = CompileContext(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
 
     def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
         """Compile a Gateway, and record the dependencies of the result."""
@@ -339,7 +339,7 @@ class _Turn:
         held = self._gateways.held(resource.metadata.uid)
         if held is not None:
             share_texts(held, resource)
-        remembered.candidate = compile_gateway(resource, held, self._around)
+        remembered.candidate = compile_gateway(resource, held, self._context)
         remembered.is_stale = False
         remembered.keys = shared_keys(frozenset(self._looked_up))
         remembered.checked_own_cups = self._own_cups.was_used

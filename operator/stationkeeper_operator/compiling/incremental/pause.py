@@ -6,7 +6,7 @@ from dataclasses import dataclass
 LEAST_BEFORE_PAUSE = 1_000
 """The number of Gateways without urgency to compile before a compile may stop for a waiting change."""
 MOST_WITH_EVENTS = 100
-"""The maximum of these in a compile with Gateways of events: they must not delay an event for long."""
+"""The maximum of such Gateways in a compile that also has Gateways of events: these must not wait long."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Pause:
     events: int
 
     def is_due(self, done: int) -> bool:
-        """Return whether to stop after so many Gateways."""
+        """Return whether to stop now, after `done` Gateways."""
         if self.events:
             return done >= MOST_WITH_EVENTS + self.events
         return done >= LEAST_BEFORE_PAUSE and done % 50 == 0 and self.change_waits()

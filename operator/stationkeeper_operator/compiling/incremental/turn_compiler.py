@@ -180,7 +180,7 @@ class TurnCompiler:
         return Compiled(self._compiler.world, own, now, digests, self._compiler.verdicts)
 
     def _without_copies(self, plan: TurnPlan) -> TurnPlan:
-        """Return `plan`; if another count was copied until now, with all verdicts about its documents."""
+        """Return `plan`; when the copies end, with new verdicts on the resources whose verdict named them."""
         if not self._copied:
             return plan
         copied, self._copied = self._copied, {}

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def differing(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
-    """Return the items of `old`, and of `new`, that are not the same object in the other; an equal object may be there.
+    """Return the objects that only `old` has, and those that only `new` has; an equal object does not count.
 
     A document that replaces another one holds the same record objects, except for those that changed.
     """

@@ -16,7 +16,7 @@ _MAX_SHOWN = 64
 
 
 def certificates_removed(before: TrustedAuthority, after: TrustedAuthority) -> str:
-    """Return the removed anchors and intermediates as text; empty if each remains or has an equal (name and key)."""
+    """Return the removed anchors and intermediates as text, without those replaced by one of the same name and key."""
     anchors = _removed(before.anchors, after.anchors)
     intermediates = _removed(before.intermediates, (*after.anchors, *after.intermediates))
     parts = (("anchor", anchors), ("intermediate", intermediates))

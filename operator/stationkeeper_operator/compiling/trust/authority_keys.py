@@ -40,7 +40,7 @@ OwnersOfKeys = Mapping[str, Iterable[str]]
 def authority_keys(world: World, documents: Iterable[Document | None], owners: OwnersOfKeys) -> AuthorityKeys:
     """Return the keys of all TrustedCAs: in force, and in their specs, accepted or not.
 
-    The keys of a namespace count there, and the keys of the release's namespace everywhere. In other namespaces, only
+    The keys of a namespace count in that namespace, those of the release's namespace in all. In other namespaces, only
     the key of a self-signed certificate counts, since its issuer has proved to have the private key. Otherwise a tenant
     could get a certificate for another tenant's key, and block the credentials of that tenant's gateways. A tenant may
     also know a key, such as that of the release's GatewayDefaults, and make a root with it. So a key counts only in

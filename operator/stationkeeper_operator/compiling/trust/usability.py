@@ -1,6 +1,6 @@
-"""Check whether an anchor or intermediate in force can vouch for gateways at a time, and why not.
+"""Find why an anchor or intermediate in force cannot vouch for any gateway at a time.
 
-The trust decision refuses each path through a certificate that cannot. This check says so before a gateway asks.
+CUPS refuses each path through such a certificate. The status says so before a gateway asks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from stationkeeper_core.x509.strength import Strength, key_strength, signature_s
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, show
 
 _UNDERSTOOD = {"2.5.29.15", "2.5.29.19", "2.5.29.37"}
-"""Key usage, basic constraints and extended key usage, critical or not, are checked without a probe."""
+"""The extensions that need no probe: key usage, basic constraints and extended key usage."""
 _PROBE_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 _EUI = "0123456789ABCDEF"
 _KEY_IDENTIFIERS = {"2.5.29.14", "2.5.29.35"}
@@ -32,7 +32,7 @@ _SHOWN = 3
 
 
 def problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> str:
-    """Return why no chain with `certificate` as a CA is accepted; empty if one can be.
+    """Return why CUPS accepts no chain with this certificate as a CA; empty if it can accept one.
 
     Args:
         certificate: an anchor or intermediate.
@@ -48,7 +48,7 @@ def problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> 
 
 
 def intermediate_problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> str:
-    """Return the same for an intermediate; its signature counts too."""
+    """Return the same as `problem_of`, for an intermediate: its signature counts too."""
     found = problem_of(certificate, now, takes_weak=takes_weak)
     strength = signature_strength(certificate)
     if found or strength is Strength.STRONG or (strength is Strength.WEAK and takes_weak):
@@ -57,7 +57,7 @@ def intermediate_problem_of(certificate: Certificate, now: datetime, *, takes_we
 
 
 def anchors_problem(record: TrustedAuthority, now: datetime) -> str:
-    """Return why no anchor in force can vouch: the problem of the first one; empty if one can."""
+    """Return why no anchor in force can vouch (the problem of the first one); empty if at least one can."""
     first = ""
     for der in record.anchors:
         certificate = certificate_of(der)
@@ -115,10 +115,10 @@ def _extensions_problem(certificate: Certificate) -> str:
 
 @lru_cache(maxsize=2048)
 def _probed(certificate: Certificate) -> str:
-    """Return OpenSSL's problem with chains below a CA with the same extensions; empty if there is none.
+    """Return why OpenSSL accepts no certificate below a CA with these extensions; empty if it accepts one.
 
-    The CA's own key is not available to sign a certificate. So a stand-in with its extensions signs certificates that a
-    gateway could have: with only an EUI, and with names that the constraints allow.
+    The operator does not have the key of the CA. So it makes another CA with the same extensions, and signs
+    certificates that a gateway could have: with only an EUI, and with names that the constraints allow.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
@@ -161,7 +161,7 @@ def _path_certificate(certificate: x509.Certificate) -> PathCertificate:
 
 
 def _candidates(certificate: Certificate) -> Iterator[tuple[x509.Name, x509.GeneralName | None]]:
-    """Yield the subjects, each with an alternative name or None, that a gateway's certificate below it could have."""
+    """Yield the names that a gateway's certificate below this CA could have: its subject and its alternative name."""
     common_name = x509.NameAttribute(NameOID.COMMON_NAME, _EUI)
     alone = x509.Name([common_name])
     yield alone, None

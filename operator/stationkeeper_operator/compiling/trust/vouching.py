@@ -236,5 +236,5 @@ def _shown(key: Key, namespace: str) -> str:
 
 
 def _listed(texts: list[str]) -> str:
-    """Return the first few texts; without the number of the others, so that one more changes no status."""
+    """Return the first few texts. The number of the others is left out, so that one more of them changes no status."""
     return ", ".join(texts[:_SHOWN]) + (" and others" if len(texts) > _SHOWN else "")
