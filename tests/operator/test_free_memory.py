@@ -9,8 +9,8 @@ import pytest
 
 TAKEN = (128 << 20) // os.sysconf("SC_PAGESIZE")
 
-# A large block that is freed makes glibc raise its threshold. From then on, it takes smaller blocks from a pool, and the
-# one that is held at the end keeps all of them with the process.
+# A large block that is freed makes glibc raise its threshold. From then on, it takes smaller blocks from a pool, and
+# the one that is held at the end keeps all of them with the process.
 PROGRAM = """
 import sys
 from stationkeeper_operator.process.free_memory import keep_little_free_memory
