@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class Tab:
     def __init__(self, browser: "Browser", session: str) -> None:
         self._browser = browser
         self._session = session
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._loaded: set[str] = set()
+        self._has_loaded = asyncio.Condition()
         self.requests: list[str] = []
         self.complaints: list[str] = []
 
@@ -65,10 +66,10 @@ class Tab:
 
     async def open(self, address: str) -> None:
         """Go to an address, and wait until all of it was loaded."""
-        async with self._until("Page.loadEventFired"):
-            found = await self.send("Page.navigate", url=address)
-            if found.get("errorText"):
-                raise BrowserError(f"{address}: {found['errorText']}")
+        found = await self.send("Page.navigate", url=address)
+        if found.get("errorText"):
+            raise BrowserError(f"{address}: {found['errorText']}")
+        await self._until_loaded(lambda: found["loaderId"] in self._loaded)
 
     async def does(self, expression: str) -> Any:
         """Return what an expression of JavaScript gives; the page's policy does not count for it."""
@@ -97,9 +98,10 @@ class Tab:
         await self.send("Input.dispatchKeyEvent", type="keyUp", **fields)
 
     async def submit(self) -> None:
-        """Press the key that submits a form, and wait for the page that comes of it."""
-        async with self._until("Page.loadEventFired"):
-            await self.press("Enter", "\r")
+        """Submit a form by a key, on a page that does not load by itself, and wait for the page that comes of it."""
+        before = len(self._loaded)
+        await self.press("Enter", "\r")
+        await self._until_loaded(lambda: len(self._loaded) > before)
 
     async def type(self, text: str) -> None:
         """Write into what has the focus."""
@@ -124,11 +126,14 @@ class Tab:
         self.requests.clear()
         self.complaints.clear()
 
-    def heard(self, method: str, parameters: Fields) -> None:
+    async def heard(self, method: str, parameters: Fields) -> None:
         """Take in what Chromium tells by itself."""
-        if method in self._waiting:
-            self._waiting[method].set()
         match method:
+            case "Page.lifecycleEvent" if parameters["name"] == "load":
+                # Page.loadEventFired does not say of which page it is, and a page that is about to be left has one too.
+                async with self._has_loaded:
+                    self._loaded.add(parameters["loaderId"])
+                    self._has_loaded.notify_all()
             case "Network.requestWillBeSent":
                 self.requests.append(parameters["request"]["url"])
             case "Log.entryAdded":
@@ -137,15 +142,9 @@ class Tab:
             case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled":
                 self.complaints.append(json.dumps(parameters)[:1000])
 
-    @contextlib.asynccontextmanager
-    async def _until(self, method: str) -> AsyncIterator[None]:
-        event = self._waiting[method] = asyncio.Event()
-        try:
-            async with asyncio.timeout(_SECONDS):
-                yield
-                await event.wait()
-        finally:
-            del self._waiting[method]
+    async def _until_loaded(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(_SECONDS), self._has_loaded:
+            await self._has_loaded.wait_for(condition)
 
 
 class Browser:
@@ -166,7 +165,7 @@ class Browser:
                 if answer is not None and not answer.done():
                     answer.set_result(found)
             elif found.get("sessionId") in self._tabs:
-                self._tabs[found["sessionId"]].heard(found["method"], found.get("params", {}))
+                await self._tabs[found["sessionId"]].heard(found["method"], found.get("params", {}))
 
     async def send(self, method: str, parameters: Fields, session: str = "") -> Fields:
         """Ask for something, and return the answer.
@@ -193,6 +192,7 @@ class Browser:
         found = self._tabs[attached["sessionId"]] = Tab(self, attached["sessionId"])
         for domain in ("Page", "Runtime", "Log", "Network"):
             await found.send(f"{domain}.enable")
+        await found.send("Page.setLifecycleEventsEnabled", enabled=True)
         return found
 
 

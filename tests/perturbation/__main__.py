@@ -16,7 +16,8 @@ from pathlib import Path
 from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from tests.perturbation.bugs import BUGS
-from tests.perturbation.run import Outcome, long_rest, run
+from tests.perturbation.plan import Plan
+from tests.perturbation.run import ACTIVE_SECONDS, Outcome, long_rest, run
 from tests.perturbation.stage import stage
 
 
@@ -43,7 +44,7 @@ def main() -> int:
             made.proxy.breaks_promises = options.beyond_the_api
             began = time.monotonic()
             for seed in seeds:
-                outcomes.append(run(made, seed))
+                outcomes.append(run(made, Plan(seed, ACTIVE_SECONDS)))
                 _tell(outcomes[-1])
                 if options.stop and outcomes[-1].findings:
                     break

@@ -132,15 +132,17 @@ class Plan:
         seconds: how long users act, about.
 
     Attributes:
+        seed: the argument.
         deeds: of users, in order.
         kills: at which writes of the operator it is killed, counted from 1, and whether before or after.
         pause: for how many seconds it is down then.
+        awaited: how often something must have happened before the perturbations end, by kind.
         deeds_wait: whether users wait with their deeds until the operator writes.
     """
 
     def __init__(self, seed: int, seconds: float) -> None:
         chance = random.Random(f"{seed}")  # noqa: S311 - reproducible, not secret
-        self._seed = seed
+        self.seed = seed
         self._rates = {
             kind: chance.choice(_RATES)
             for kind in dict.fromkeys((*OF_LISTS, *OF_WRITES, *OF_WATCHES, *OF_LINES))
@@ -150,6 +152,7 @@ class Plan:
             chance.randint(*chance.choice(_WHEN)): chance.choice(OF_OPERATOR)
             for _ in range(chance.randint(0, _MOST_KILLS))
         }
+        self.awaited: Mapping[Kind, int] = {}
         self.pause = chance.choice((0.0, 0.3))
         self.deeds_wait = chance.random() < 0.7
         self.deeds = tuple(_deeds(chance, seconds))
@@ -162,7 +165,7 @@ class Plan:
             number: how many of that kind came before.
             kinds: what can be done to it.
         """
-        chance = random.Random(f"{self._seed}/{traffic}/{number}")  # noqa: S311 - reproducible, not secret
+        chance = random.Random(f"{self.seed}/{traffic}/{number}")  # noqa: S311 - reproducible, not secret
         # What a Lease meets costs seconds in which nothing else happens. LISTs are few in a run.
         likelier = 0.3 if traffic.endswith("leases") else 1.0
         of_lists = {Kind.AGED: 4.0, Kind.CUT: 2.0} if traffic.startswith("LIST") else {}

@@ -153,7 +153,9 @@ class Proxy:
 
     async def _read(self, request: web.BaseRequest, body: bytes, plural: str) -> web.StreamResponse:
         is_list = request.path.endswith(f"/{plural}")
-        traffic = f"{'LIST' if is_list else 'GET'} {plural}"
+        # kopf's LISTs, which only tell a version: what is drawn for the operator's own must not depend on their number.
+        of_none = " of none" if "fieldSelector" in request.query else ""
+        traffic = f"{'LIST' if is_list else 'GET'} {plural}{of_none}"
         done = self._draw(traffic, OF_LISTS if is_list else OF_READS)
         if done is None:
             return await self._forward(request, body)

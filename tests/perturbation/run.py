@@ -18,6 +18,7 @@ RESTS_WITHIN_SECONDS = 15.0
 LONG_REST_SECONDS = 20.0
 _FIRST_WRITE_SECONDS = 3.0
 _LAST_KILL_SECONDS = 2.0
+_AWAITED_SECONDS = 60.0
 _QUIET_SECONDS = 60.0
 
 
@@ -44,18 +45,15 @@ class Outcome:
     writes: int = 0
 
 
-def run(
-    stage: Stage, seed: int, active_seconds: float = ACTIVE_SECONDS, settle_seconds: float = CONVERGE_SECONDS
-) -> Outcome:
-    """Run a seed on a stage.
+def run(stage: Stage, plan: Plan, *, until_found: bool = False) -> Outcome:
+    """Run a plan on a stage.
 
     Args:
         stage: where.
-        seed: draws the run.
-        active_seconds: how long users act, about.
-        settle_seconds: within which all has to be as users applied it, once nothing is perturbed any more.
+        plan: what users do in the run, and what goes wrong.
+        until_found: whether the run waits for its first finding, and ends with it.
     """
-    began, plan, checks = time.monotonic(), Plan(seed, active_seconds), stage.checks
+    began, checks = time.monotonic(), stage.checks
     checks.findings.clear()
     stage.ended.clear()
     checks.asked = 0
@@ -75,14 +73,21 @@ def run(
             stage.remember_lists()
             deeds[f"user: {deed.what}"] += 1
         wait_for(lambda: stage.proxy.writes >= max(plan.kills, default=0), _LAST_KILL_SECONDS)
+        wait_for(
+            lambda: all(stage.proxy.counts[kind] >= count for kind, count in plan.awaited.items()), _AWAITED_SECONDS
+        )
         stage.proxy.end()
         calm = time.monotonic()
-        for what in checks.settled(settle_seconds):
-            checks.found(f"after {settle_seconds:.0f} s in peace: {what}")
+        if until_found:
+            wait_for(lambda: bool(checks.findings), CONVERGE_SECONDS)
+        else:
+            for what in checks.settled(CONVERGE_SECONDS):
+                checks.found(f"after {CONVERGE_SECONDS:.0f} s in peace: {what}")
         settled = time.monotonic() - calm
     finally:
         checks.end()
-    _rest(stage)
+    if not until_found:
+        _rest(stage)
     for status in stage.ended:
         checks.found(f"the operator ended by itself with status {status}")
     writes = len(stage.proxy.written)
@@ -90,7 +95,7 @@ def run(
     stage.users.clear()
     counts = Counter({str(kind): count for kind, count in stage.proxy.counts.items()}) + deeds
     seconds = time.monotonic() - began
-    return Outcome(seed, tuple(checks.findings), counts, seconds, settled, checks.asked, writes)
+    return Outcome(plan.seed, tuple(checks.findings), counts, seconds, settled, checks.asked, writes)
 
 
 def _rest(stage: Stage) -> None:
