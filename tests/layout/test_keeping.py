@@ -1,8 +1,10 @@
 """What helps people to keep the project says the same as the project: dependabot, pre-commit, the dev container."""
 
+import importlib.util
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,36 @@ def test_a_file_that_the_page_for_contributors_names_exists() -> None:
     named = {*re.findall(r"`([\w.-]+/[\w./-]+)`", page), *re.findall(r"\]\((?!https?:)([\w./-]+)", page)}
     assert "cups/stationkeeper_core/errors.py" in named
     assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
+
+
+def test_the_picture_of_a_request_names_symbols_that_exist() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    picture = page.partition("## One request")[2].split("```")[1]
+    named = re.findall(r"^ *(stationkeeper_[\w.]+)", picture, re.MULTILINE)
+    assert len(named) == len(picture.strip().splitlines())
+    for name in named:
+        module = next(part for part in parents_of(name) if importlib.util.find_spec(part) is not None)
+        found: Any = importlib.import_module(module)
+        for attribute in name.removeprefix(module).split(".")[1:]:
+            found = getattr(found, attribute)
+        assert callable(found), name
+
+
+def parents_of(name: str) -> Iterator[str]:
+    """Yield the packages and modules that may hold a symbol, the innermost first."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        if name.rpartition(".")[2].islower():
+            yield name
+
+
+def test_the_picture_of_the_rooms_names_rooms_that_exist() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    picture = page.partition("## One picture of the rooms")[2].split("```")[1]
+    packages = ("cups/stationkeeper_core", "cups/stationkeeper_cups", "operator/stationkeeper_operator")
+    named = {*re.findall(r"\b([a-z_]+/|[a-z_]+\.py)", picture)}
+    assert "compiling/" in named
+    assert [each for each in sorted(named) if not any((ROOT / package / each).exists() for package in packages)] == []
 
 
 def test_only_the_room_that_contributing_names_raises_the_reason() -> None:
