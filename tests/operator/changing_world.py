@@ -115,6 +115,8 @@ class Step:
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
         until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
+        settles: whether all that was written is compiled before the next step. If not, its own event compiles the
+            same once more, which hides what the next events should have done.
     """
 
     events: Sequence[Event]
@@ -123,6 +125,7 @@ class Step:
     restarts: bool
     change_waits: bool
     until_deadline: bool = False
+    settles: bool = False
 
 
 ALL = 2**17 - 1
@@ -166,6 +169,8 @@ class ChangingWorld:
         self._compare(plan, self.from_nothing())
         self._deadline = plan.deadline
         self._publish(plan, step.published)
+        if step.settles:
+            self.happens()
 
     def restarted(self, *events: Event) -> IncrementalCompiler:
         """Return the compiler of a process that starts after `events`, which none has seen."""
