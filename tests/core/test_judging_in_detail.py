@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -41,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     yield paths
 
 
-def with_intermediate(*intermediates: Signer, **options: object) -> TrustedAuthority:
+def with_intermediate(*intermediates: Signer, **options: Any) -> TrustedAuthority:
     return authority(ROOT, intermediates=tuple(each.der for each in intermediates), **options)
 
 
@@ -111,7 +112,7 @@ def test_sixteen_refused_paths_are_remembered() -> None:
 # -- a TrustedCA that revokes something, and has no units left to answer
 
 
-def revoking(number: int, anchor: Signer, **options: object) -> list[TrustedAuthority]:
+def revoking(number: int, anchor: Signer, **options: Any) -> list[TrustedAuthority]:
     return [authority(anchor, f"r-{each:04}", revoked_serials=("5",), **options) for each in range(number)]
 
 
