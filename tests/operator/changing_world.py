@@ -1,4 +1,4 @@
-"""A small cluster that changes at random, and its compile: step by step, and each time from the beginning.
+"""The resources of a small cluster, and random changes of them.
 
 There are few EUIs, keys and names, so that a change in one place often affects another one.
 """
@@ -6,19 +6,13 @@ There are few EUIs, keys and names, so that a change in one place often affects 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import strategies as st
 
-from stationkeeper_core.published.documents import Document, decode, digest, encode, encode_payload
 from stationkeeper_core.x509.pem import to_pem
-from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
-from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.work import Work
-from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (
     DEFAULTS_NAME,
     GATEWAY,
@@ -256,6 +250,8 @@ class Step:
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
         until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
+        prepared: what another process took in before the events: 0 nothing, 1 half of the resources, 2 all of them,
+            3 also the documents in force.
     """
 
     events: Sequence[Event]
@@ -264,11 +260,12 @@ class Step:
     restarts: bool
     change_waits: bool
     until_deadline: bool = False
+    prepared: int = 0
 
 
 _EVENTS = st.one_of(_gateways(), _gateways(), _trusted_cas(), _secrets(), _gateway_defaults())
 _WAITS = st.sampled_from([timedelta(), timedelta(), timedelta(seconds=1), timedelta(hours=1), DAY, DAY, 40 * DAY])
-_ALL = 2**17 - 1
+ALL_DOCUMENTS = 2**17 - 1
 
 
 def steps(number: int) -> st.SearchStrategy[list[Step]]:
@@ -279,123 +276,12 @@ def steps(number: int) -> st.SearchStrategy[list[Step]]:
             Step,
             st.lists(_EVENTS, min_size=least, max_size=most),
             _WAITS,
-            st.one_of(st.just(_ALL), st.just(_ALL), st.integers(0, _ALL)),
+            st.one_of(st.just(ALL_DOCUMENTS), st.just(ALL_DOCUMENTS), st.integers(0, ALL_DOCUMENTS)),
             st.integers(0, 7).map(lambda drawn: drawn == 0),
             st.booleans(),
             st.integers(0, 3).map(lambda drawn: drawn == 0),
+            st.integers(0, 3),
         )
 
     first = one(0, 12).map(lambda step: replace(step, events=[*_beginning(), *step.events]))
     return st.tuples(first, st.lists(one(0, 3), min_size=1, max_size=number)).map(lambda both: [both[0], *both[1]])
-
-
-_MOST_COMPILES = 1_000
-"""In one step; there are a few dozen Gateways, and each compile takes one at least."""
-
-
-class ChangingWorld:
-    """The cluster, its documents in force, and a compiler that receives the changes."""
-
-    def __init__(self) -> None:
-        self.resources: dict[Key, Resource] = {}
-        self.referenced: dict[Reference, ReferencedObject] = {}
-        self.in_force: dict[str, Document] = {}
-        self.now = NOW
-        self.told: dict[Key, Verdict] = {}
-        self.work = Work()
-        self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
-        self._deadline: datetime | None = None
-
-    def happens(self, *events: Event, wait: timedelta = timedelta(), published: int = _ALL) -> Work:
-        """Apply these events; return the result of the compile."""
-        self.take(Step(events, wait, published, restarts=False, change_waits=False))
-        return self.work
-
-    def take(self, step: Step) -> None:
-        """Apply a step, and compare the result with a full compile."""
-        if step.until_deadline and self._deadline is not None:
-            self.now = max(self.now, self._deadline)
-        else:
-            self.now += step.wait
-        self.work = Work()
-        if step.restarts:
-            self._compiler = self.restarted(*step.events)
-            self.told.clear()
-        else:
-            self._compiler.take_in(self.apply(step.events))
-        plan = self._compiled(step)
-        self._compare(plan, self.from_nothing())
-        self._deadline = plan.deadline
-        self._publish(plan, step.published)
-
-    def restarted(self, *events: Event) -> IncrementalCompiler:
-        """Return the compiler of a process that starts after `events`, which none has seen."""
-        self.apply(events)
-        compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
-        changes = {key: ResourceChange(None, each) for key, each in self.resources.items()}
-        compiler.take_in(WorldChanges(changes, self.referenced))
-        return compiler
-
-    def from_nothing(self) -> PublishPlan:
-        """Return the plan of a full compile."""
-        world = World(RELEASE, dict(self.resources), dict(self.referenced), CUPS_NAMES)
-        return compile_plan(world, self.in_force, self.now)
-
-    def _publish(self, plan: PlanChange, published: int) -> None:
-        for place, (name, document) in enumerate(sorted(plan.documents.items())):
-            # As the publisher does: what is in force already is not written.
-            if published >> place & 1 and self.in_force.get(name) != document:
-                self.in_force[name] = _read_back(name, document)
-
-    def apply(self, events: Sequence[Event]) -> WorldChanges:
-        before, resources, referenced = dict(self.resources), set[Key](), set[Reference]()
-        for key, found in events:
-            if isinstance(key, Key):
-                assert not isinstance(found, ReferencedObject)
-                resources.add(key)
-                if found is None:
-                    self.resources.pop(key, None)
-                else:
-                    self.resources[key] = found
-            else:
-                assert found is None or isinstance(found, ReferencedObject)
-                referenced.add(key)
-                if found is None:
-                    self.referenced.pop(key, None)
-                else:
-                    self.referenced[key] = found
-        for key in resources - self.resources.keys():
-            self.told.pop(key, None)
-        return WorldChanges(
-            {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources},
-            {key: self.referenced.get(key) for key in referenced},
-        )
-
-    def _compiled(self, step: Step) -> PlanChange:
-        is_first = step.restarts
-        for _ in range(_MOST_COMPILES):
-            plan = self._compiler.compile(self.in_force, self.now, lambda: step.change_waits)
-            self.told |= plan.verdicts
-            self.work.gateways += plan.work.gateways
-            self.work.documents += plan.work.documents
-            if plan.is_done:
-                return plan
-            if is_first:
-                # Not all Gateways are compiled yet, so a document is whole or not there.
-                whole = self.from_nothing().documents
-                assert dict(plan.documents) == {name: whole[name] for name in plan.documents}
-            is_first = False
-            self._publish(plan, step.published)
-        raise AssertionError("it does not come to rest")
-
-    def _compare(self, plan: PlanChange, full: PublishPlan) -> None:
-        assert dict(plan.documents) == dict(full.documents)
-        assert dict(plan.digests) == {name: digest(payload) for name, payload in full.payloads.items()}
-        assert self.told == dict(full.verdicts)
-        assert {key: self._compiler.verdict_on(key) for key in full.verdicts} == dict(full.verdicts)
-        assert plan.deadline == full.deadline
-
-
-def _read_back(name: str, document: Document) -> Document:
-    """Return the document as a process reads it from the Secret."""
-    return decode(name, encode(name, 1, encode_payload(document))).content

@@ -45,13 +45,13 @@ from tests.operator.changing_world import (
     SHORT_LNS,
     SOON,
     URI,
-    ChangingWorld,
     Event,
     Step,
     made,
     secret,
     steps,
 )
+from tests.operator.compiled_world import ChangingWorld
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW, make_pem
 
