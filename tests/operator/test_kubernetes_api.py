@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +25,17 @@ SECRET = "/api/v1/namespaces/team/secrets/token"
 )
 def test_paths(path: str, expected: str) -> None:
     assert path == expected
+
+
+async def test_without_tls_no_certificate_of_the_machine_is_read_and_none_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: read.append("the machine's"))
+    for scheme, expected in (("http", []), ("https", ["the machine's"])):
+        read.clear()
+        async with KubernetesApi(Credentials(write_kubeconfig(tmp_path, f"{scheme}://127.0.0.1:9"))):
+            assert read == expected
 
 
 async def test_a_renewed_token_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
