@@ -2,12 +2,13 @@
 
     python -m tests.mutation                     every target, for hours
     python -m tests.mutation delivery            one
+    python -m tests.mutation delivery --resume   go on where the last run was ended
     python -m tests.mutation delivery --only '*delivery_of*'    some of its functions, by mutmut's names
 
 mutmut changes a function in memory and runs, in a process of its own, the tests that reach it. Its sources have to lie
 in `src/`, so the tree is copied into `build/mutation/` in that form. What was found is kept there, for `--show`; with
-`--only`, what was found of the other functions too. Ends with exit code 1 where fewer than 95 % of the mutants of a
-target are killed.
+`--only`, what was found of the other functions too, and with `--resume`, what was found of the functions that are
+still the same. Ends with exit code 1 where fewer than 95 % of the mutants of a target are killed.
 """
 
 import argparse
@@ -81,9 +82,9 @@ def _table(name: str, values: Mapping[str, object]) -> Iterator[str]:
     yield from (f"{key} = {json.dumps(value)}" for key, value in values.items())
 
 
-def mutate(folder: Path, only: list[str], children: int) -> None:
-    """Make mutmut try every mutant, or those of some functions again."""
-    if not only:
+def mutate(folder: Path, only: list[str], children: int, *, resume: bool) -> None:
+    """Make mutmut try every mutant, or those of some functions again, or those that were not tried yet."""
+    if not (only or resume):
         shutil.rmtree(folder / "mutants", ignore_errors=True)
     environment = {**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
     command = [MUTMUT, "run", "--max-children", str(children), *only]
@@ -114,6 +115,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], default=[])
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN")
+    parser.add_argument("--resume", action="store_true", help="try only what the last run did not")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="show what was found, and run nothing")
     options = parser.parse_args()
@@ -122,7 +124,7 @@ def main() -> int:
         folder = FOLDER / name
         if not options.show:
             folder = stage(name, TARGETS[name])
-            mutate(folder, options.only, options.children)
+            mutate(folder, options.only, options.children, resume=options.resume)
         found = outcomes(folder)
         counted = Counter(found.values())
         # A test that does not end has noticed too; it is listed, for a person to see why.

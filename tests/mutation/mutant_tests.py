@@ -1,12 +1,15 @@
 """Run the quick tests of a mutant first, and end one that computes much longer: a plugin of pytest for mutmut.
 
-Most mutants are then noticed in a second; mutmut itself gives the tests of a mutant in no order. The limit counts the
-CPU time of the process: on a machine with other work, a mutant does not look as if it did not end.
+Most mutants are then noticed in a second; mutmut itself gives the tests of a mutant in no order. What a file of tests
+needs before they begin counts too: mutmut does not time it, so this plugin does, in the run that mutmut takes the times
+in. The limit counts the CPU time of the process: on a machine with other work, a mutant does not look as if it did not
+end.
 """
 
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,19 +22,39 @@ TIMED_OUT = 36
 """The exit code of a mutant that takes too long, as mutmut knows it."""
 
 TOOK = pytest.StashKey[dict[str, float]]()
+PREPARED = pytest.StashKey[dict[str, float]]()
+
+_TIMES, _PREPARED = Path("mutmut-stats.json"), Path("prepared.json")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the time of each test: mutmut has taken it and keeps it in the folder where it runs the tests."""
-    times = Path("mutmut-stats.json")
-    found = json.loads(times.read_text(encoding="utf-8"))["duration_by_test"] if times.exists() else {}
-    config.stash[TOOK] = found
+    """Read the times: of each test, as mutmut has taken it, and of what each file needs before its tests."""
+    config.stash[TOOK] = json.loads(_TIMES.read_text(encoding="utf-8"))["duration_by_test"] if _TIMES.exists() else {}
+    config.stash[PREPARED] = json.loads(_PREPARED.read_text(encoding="utf-8")) if _PREPARED.exists() else {}
     signal.signal(signal.SIGVTALRM, lambda *_: os._exit(TIMED_OUT))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the tests by their times."""
-    items.sort(key=lambda item: config.stash[TOOK].get(item.nodeid, 0.0))
+    took, prepared = config.stash[TOOK], config.stash[PREPARED]
+    items.sort(key=lambda item: took.get(item.nodeid, 0.0) + prepared.get(_file(item.nodeid), 0.0))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Take the longest time that is needed before a test of each file."""
+    began = time.monotonic()
+    try:
+        return (yield)
+    finally:
+        prepared, file = item.config.stash[PREPARED], _file(item.nodeid)
+        prepared[file] = max(prepared.get(file, 0.0), time.monotonic() - began)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep these times if this is the run that mutmut takes its own in."""
+    if os.environ.get("MUTANT_UNDER_TEST") == "stats":
+        _PREPARED.write_text(json.dumps(session.config.stash[PREPARED]), encoding="utf-8")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,3 +66,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]

@@ -22,7 +22,7 @@ _JUDGING = tuple(
     for name in (
         *("judging", "same_name_cas", "trust_budget", "near_misses", "strength", "presented_intermediates"),
         *("client_certificate", "holders", "tenancy", "snapshot", "revocation", "revocation_by_crl"),
-        *("judgement", "refused_client", "seed_procedure", "verification", "path_cost"),
+        *("judgement", "refused_client", "seed_procedure", "verification", "path_cost", "judging_in_detail"),
     )
 )
 

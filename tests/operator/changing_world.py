@@ -6,7 +6,7 @@ There are few EUIs, keys and names, so that a change in one place often affects 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -255,6 +255,7 @@ class Step:
         published: the documents that are written after the turn; a number of 16 bits and one for the trust document.
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
+        until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
     """
 
     events: Sequence[Event]
@@ -262,6 +263,7 @@ class Step:
     published: int
     restarts: bool
     change_waits: bool
+    until_deadline: bool = False
 
 
 _EVENTS = st.one_of(_gateways(), _gateways(), _trusted_cas(), _secrets(), _gateway_defaults())
@@ -280,6 +282,7 @@ def steps(number: int) -> st.SearchStrategy[list[Step]]:
             st.one_of(st.just(_ALL), st.just(_ALL), st.integers(0, _ALL)),
             st.integers(0, 7).map(lambda drawn: drawn == 0),
             st.booleans(),
+            st.integers(0, 3).map(lambda drawn: drawn == 0),
         )
 
     first = one(0, 12).map(lambda step: replace(step, events=[*_beginning(), *step.events]))
@@ -301,6 +304,7 @@ class ChangingWorld:
         self.told: dict[Key, Verdict] = {}
         self.work = Work()
         self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
+        self._deadline: datetime | None = None
 
     def happens(self, *events: Event, wait: timedelta = timedelta(), published: int = _ALL) -> Work:
         """Apply these events; return the result of the compile."""
@@ -309,7 +313,10 @@ class ChangingWorld:
 
     def take(self, step: Step) -> None:
         """Apply a step, and compare the result with a full compile."""
-        self.now += step.wait
+        if step.until_deadline and self._deadline is not None:
+            self.now = max(self.now, self._deadline)
+        else:
+            self.now += step.wait
         self.work = Work()
         if step.restarts:
             self._compiler = self.restarted(*step.events)
@@ -318,6 +325,7 @@ class ChangingWorld:
             self._compiler.take_in(self.apply(step.events))
         plan = self._compiled(step)
         self._compare(plan, self.from_nothing())
+        self._deadline = plan.deadline
         self._publish(plan, step.published)
 
     def restarted(self, *events: Event) -> IncrementalCompiler:

@@ -18,7 +18,7 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.protocol.delivery import has_same_target
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.observation import DeliveryState, Observation
-from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
+from stationkeeper_operator.compiling.incremental.namespaced_index import NamespacedIndex
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
@@ -63,7 +63,7 @@ class ObservedState:
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
         self._authorities: set[Key] = set()
-        self._by_eui: MultiIndex[str, Key] = MultiIndex()
+        self._by_eui: NamespacedIndex[str] = NamespacedIndex()
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -259,7 +259,7 @@ class ObservedState:
         """Return a function that says whether an EUI has a Gateway that the TrustedCA may vouch for."""
         if authority.namespace == self._release_namespace:
             return lambda eui: eui in self._by_eui
-        return lambda eui: any(key.namespace == authority.namespace for key in self._by_eui.of(eui))
+        return lambda eui: self._by_eui.has(eui, authority.namespace)
 
     def _use(self, uid: str, observed: GatewayObservation) -> None:
         if observed.certificate is not None and observed.last_seen is not None:

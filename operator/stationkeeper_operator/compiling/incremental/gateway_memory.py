@@ -13,6 +13,7 @@ from stationkeeper_operator.compiling.gateways.registry_compiler import parsed_e
 from stationkeeper_operator.compiling.incremental.bucket_memory import InForceChange, Owner
 from stationkeeper_operator.compiling.incremental.deadline_queue import DeadlineQueue
 from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
+from stationkeeper_operator.compiling.incremental.namespaced_index import NamespacedIndex
 from stationkeeper_operator.compiling.trust.authority_keys import OwnersOfKeys, client_keys
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world import looks_to_defaults
@@ -84,7 +85,7 @@ class GatewayMemory:
         self.expiring: DeadlineQueue[Key] = DeadlineQueue()
         self.own_cups_valid_until: DeadlineQueue[Key] = DeadlineQueue()
         self._gateways: dict[Key, RememberedGateway] = {}
-        self._claimants: MultiIndex[EUI64, Key] = MultiIndex()
+        self._claimants: NamespacedIndex[EUI64] = NamespacedIndex()
         self._named: MultiIndex[Reference, Key] = MultiIndex()
         self._by_uid: MultiIndex[str, Key] = MultiIndex()
         self._held: MultiIndex[str, RegisteredGateway] = MultiIndex()
@@ -147,7 +148,7 @@ class GatewayMemory:
     def claimants(self, owner: Owner) -> list[Key]:
         """Return the Gateways of a namespace that claim one EUI."""
         eui, namespace = owner
-        return [key for key in self._claimants.of(eui) if key.namespace == namespace]
+        return list(self._claimants.of(eui, namespace))
 
     def naming(self, reference: Reference) -> list[Key]:
         """Return the Gateways that name a Secret or ConfigMap."""

@@ -8,7 +8,10 @@ V = TypeVar("V", bound=Hashable)
 
 
 class MultiIndex(Generic[K, V]):
-    """Keys and their values, each value once, in the order in which they were added."""
+    """Keys and their values, each value once, in the order in which they were added.
+
+    If the first value of a key is removed, the last one takes its place.
+    """
 
     def __init__(self) -> None:
         self._one: dict[K, V] = {}
@@ -36,9 +39,10 @@ class MultiIndex(Generic[K, V]):
         more = self._more.get(key)
         if more is not None:
             if self._one[key] == value:
-                self._one[key] = next(iter(more))
-                value = self._one[key]
-            more.pop(value, None)
+                # The second value is not as quick to find: `iter` steps over the places of all removed ones before it.
+                self._one[key], _ = more.popitem()
+            else:
+                more.pop(value, None)
             if not more:
                 del self._more[key]
         elif key in self._one and self._one[key] == value:

@@ -1,0 +1,224 @@
+"""What mutation testing found missing in the other tests of the judgement: words, work, and what is left out."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from stationkeeper_core.published.documents import TrustedAuthority
+from stationkeeper_core.trust import examination, path_search
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import Path, Verdict, Verification, verify
+from stationkeeper_core.x509.certificate import parse_certificate
+from tests.core import odd_certificates as odd
+from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+
+DAY = timedelta(days=1)
+ROOT = ca("Root")
+OLD_ROOT = ca("Root", key=ROOT.key, ends=NOW - DAY)
+ISSUING = ca("Issuing", ROOT)
+NAMES = x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])
+SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+LONG = ["x" * 40] * 4
+
+
+class Asked(list[Path]):
+    """The paths that OpenSSL was asked about."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    paths = Asked()
+
+    def noting(path: Path, seconds: int) -> Verification:
+        paths.append(path)
+        return verify(path, seconds)
+
+    monkeypatch.setattr(examination, "verify", noting)
+    yield paths
+
+
+def with_intermediate(*intermediates: Signer, **options: object) -> TrustedAuthority:
+    return authority(ROOT, intermediates=tuple(each.der for each in intermediates), **options)
+
+
+# -- what a judgement says
+
+
+def test_a_judgement_with_a_path_has_nothing_else() -> None:
+    state = snapshot([authority(ROOT), authority(OLD_ROOT, "old"), authority(ROOT, "theirs", "other")], [gateway()])
+    found = judged(presented(leaf(ROOT)), state)
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/ca"]
+    assert not (found.elsewhere or found.near_misses or found.left_out_presented or found.budget_spent)
+
+
+def test_a_judgement_is_valid_from_the_last_change_to_the_next() -> None:
+    end_entity = leaf(ROOT, begins=NOW - DAY, ends=NOW + DAY)
+    found = judged(presented(end_entity), snapshot([authority(ROOT)], [gateway()]))
+    assert (found.since, found.until) == (int((NOW - DAY).timestamp()), int((NOW + DAY).timestamp()) + 1)
+
+
+def test_a_yes_is_final_whatever_was_presented() -> None:
+    found = judged(presented(leaf(ISSUING), ISSUING), snapshot([authority(ROOT)], [gateway()]))
+    assert found.paths
+    assert found.is_final is True
+
+
+@pytest.mark.parametrize(
+    ("end_entity", "sent", "detail"),
+    [
+        (leaf(ROOT, ends=NOW - DAY), (), "the certificate 'CN=0102030405060708' expired"),
+        (leaf(ROOT, begins=NOW + DAY), (), "the certificate 'CN=0102030405060708' is not valid yet"),
+        (leaf(ROOT, extensions=(SERVERS,)), (), "a key usage of the chain does not allow client authentication"),
+    ],
+)
+def test_a_near_miss_says_in_words_what_is_wrong(end_entity: Signer, sent: tuple[Signer, ...], detail: str) -> None:
+    (found,) = judged(presented(end_entity, *sent), snapshot([authority(ROOT)], [gateway()])).near_misses
+    assert found.detail == detail
+
+
+def test_a_name_in_a_message_has_its_first_128_characters() -> None:
+    expired, no_ca = (issue(Wish(name(*LONG), **wish), ROOT) for wish in ({"ca": True, "ends": NOW - DAY}, {}))  # type: ignore[arg-type]
+    state = snapshot([authority(ROOT)], [gateway()])
+    for issuer, end in ((expired, "expired"), (no_ca, "issued another one, but is not a CA")):
+        (found,) = judged(presented(leaf(issuer), issuer), state).near_misses
+        assert found.detail == f"the certificate {issuer.certificate.subject[:128]!a} {end}"
+
+
+def test_name_constraints_are_compared_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = ca("Limited", extensions=(x509.NameConstraints(None, [x509.DNSName("x")]),))
+    state, end_entity = snapshot([authority(limited)], [gateway()]), leaf(limited)
+    path = (PathCertificate(end_entity.certificate), PathCertificate(limited.certificate))
+    number = examination.constraint_bytes(path)
+    assert number > 0
+    monkeypatch.setattr(path_search, "MAX_CONSTRAINT_BYTES", number)
+    assert judged(presented(end_entity), state).paths
+    monkeypatch.setattr(path_search, "MAX_CONSTRAINT_BYTES", number - 1)
+    (found,) = judged(presented(end_entity), state).near_misses
+    assert found.detail == "the chain has more names and name constraints than can be compared"
+
+
+def test_sixteen_refused_paths_are_remembered() -> None:
+    limited = ca("Limited", ROOT, extensions=(NAMES,))
+    records = [with_intermediate(limited, name=f"ca-{number:02}") for number in range(20)]
+    found = judged(presented(leaf(limited)), snapshot(records, [gateway()]))
+    assert len(found.near_misses) == path_search.MAX_REFUSED == 16
+
+
+# -- a TrustedCA that revokes something, and has no units left to answer
+
+
+def revoking(number: int, anchor: Signer, **options: object) -> list[TrustedAuthority]:
+    return [authority(anchor, f"r-{each:04}", revoked_serials=("5",), **options) for each in range(number)]
+
+
+def test_without_the_answer_of_the_releases_revoking_cas_no_namespace_counts() -> None:
+    release = [release_ca(ROOT, f"r-{each:04}", revoked_serials=("5",)) for each in range(800)]
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([authority(ROOT), *release], [gateway()]))
+    assert not found.paths
+    assert found.budget_spent
+
+
+def test_without_the_answer_of_one_namespaces_revoking_cas_another_one_counts() -> None:
+    state = snapshot(
+        [*revoking(800, ROOT), authority(ROOT, "theirs", "tenant")],
+        [gateway(), gateway(namespace="tenant", rank=1)],
+    )
+    found = judged(presented(leaf(ROOT, serial=6)), state)
+    assert [each.trusted_ca.reference for each in found.paths] == ["tenant/theirs"]
+
+
+@pytest.mark.parametrize("expired", range(9))
+def test_a_revoking_ca_that_could_not_even_be_asked_gives_no_answer(expired: int) -> None:
+    first = TrustedAuthority(
+        namespace="radio",
+        name="a",
+        uid="a",
+        anchors=(ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired))),
+        revoked_serials=("5",),
+    )
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([first, *revoking(600, ROOT)], [gateway()]))
+    assert not found.paths
+
+
+def test_a_revoking_ca_that_found_a_path_has_answered_although_others_were_left_out() -> None:
+    anchors = tuple(each.der for each in (ROOT, *(ca("Root") for _ in range(100))))
+    record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=anchors, revoked_serials=("5",))
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([record], [gateway()]))
+    assert found.budget_spent
+    assert len(found.paths) == 1
+
+
+# -- how much work it is
+
+
+def test_one_path_of_many_trusted_cas_is_paid_once() -> None:
+    records = [authority(ROOT, f"ca-{number:03}") for number in range(200)]
+    found = judged(presented(leaf(ROOT)), snapshot(records, [gateway()]))
+    assert len(found.paths) == 200
+    assert not found.budget_spent
+
+
+@pytest.mark.parametrize(
+    ("serials", "serial"), [((), 6), (("5",), 5)], ids=["it vouches", "it revokes the certificate"]
+)
+def test_what_is_presented_is_not_tried_where_the_configured_path_decides(
+    asked: Asked, serials: tuple[str, ...], serial: int
+) -> None:
+    record = with_intermediate(ISSUING, revoked_serials=serials)
+    again = ca("Issuing", ROOT, key=ISSUING.key)
+    found = judged(presented(leaf(ISSUING, serial=serial), again), snapshot([record], [gateway()]))
+    assert len(found.paths) == len(asked) == 1
+
+
+def test_a_key_that_did_not_sign_is_not_tried_again_in_another_certificate(asked: Asked) -> None:
+    wrong = ca("Issuing", ROOT)
+    again = ca("Issuing", ROOT, key=wrong.key)
+    state = snapshot([authority(ROOT)], [gateway()])
+    assert not judged(presented(leaf(ISSUING), wrong, again), state).paths
+    assert len(asked) == 1
+    assert judged(presented(leaf(ISSUING), wrong, again, ISSUING), state).paths
+
+
+@pytest.mark.parametrize("named", ["signed by the root", "signed by a strange root"])
+def test_each_presented_issuer_that_fails_counts_once(asked: Asked, named: str) -> None:
+    above = ROOT if named == "signed by the root" else ca("Root")
+    wrong = [ca("Issuing", above) for _ in range(10)]
+    found = judged(presented(leaf(ISSUING), *wrong), snapshot([authority(ROOT)], [gateway()]))
+    assert len(asked) == 4
+    assert found.left_out_presented is True
+    assert not found.budget_spent
+
+
+def test_of_two_anchors_of_one_name_the_one_with_the_named_key_is_tried_first(asked: Asked) -> None:
+    identifier = x509.SubjectKeyIdentifier.from_public_key(ROOT.key.public_key())
+    right = ca("Root", key=ROOT.key, extensions=(identifier,))
+    anchors = (ca("Root", ends=NOW + 20 * DAY).der, right.der)
+    record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=anchors)
+    named = x509.AuthorityKeyIdentifier.from_issuer_public_key(ROOT.key.public_key())
+    assert judged(presented(leaf(right, extensions=(named,))), snapshot([record], [gateway()])).paths
+    assert len(asked) == 1
+
+
+def test_of_two_anchors_with_one_key_the_one_that_is_valid_longest_is_shown() -> None:
+    longer = ca("Root", key=ROOT.key, ends=NOW + 20 * DAY)
+    record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=(ROOT.der, longer.der))
+    (found,) = judged(presented(leaf(ROOT)), snapshot([record], [gateway()])).paths
+    assert found.certificates[-1].der == longer.der
+
+
+# -- one path
+
+
+def test_a_verified_path_is_signed_and_one_that_openssl_cannot_read_is_not() -> None:
+    seconds = int(NOW.timestamp())
+    whole = tuple(PathCertificate(each.certificate) for each in (leaf(ISSUING), ISSUING, ROOT))
+    assert verify(whole, seconds) == Verification(Verdict.VERIFIED, signed=True)
+    # OpenSSL reads no name whose text is an octet string.
+    unreadable = PathCertificate(parse_certificate(odd.root(subject=odd.common_name("Root", 4)).der))
+    found = verify((whole[0], unreadable), seconds)
+    assert (found.verdict, found.signed) == (Verdict.OTHER, False)
+    assert "certificate" in found.detail
