@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -42,8 +41,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     yield paths
 
 
-def with_intermediate(*intermediates: Signer, **options: Any) -> TrustedAuthority:
-    return authority(ROOT, intermediates=tuple(each.der for each in intermediates), **options)
+def with_intermediate(intermediate: Signer, name: str = "ca", serials: tuple[str, ...] = ()) -> TrustedAuthority:
+    return authority(ROOT, name, intermediates=(intermediate.der,), revoked_serials=serials)
 
 
 # -- what a judgement says
@@ -104,7 +103,7 @@ def test_name_constraints_are_compared_up_to_a_limit(monkeypatch: pytest.MonkeyP
 
 def test_sixteen_refused_paths_are_remembered() -> None:
     limited = ca("Limited", ROOT, extensions=(NAMES,))
-    records = [with_intermediate(limited, name=f"ca-{number:02}") for number in range(20)]
+    records = [with_intermediate(limited, f"ca-{number:02}") for number in range(20)]
     found = judged(presented(leaf(limited)), snapshot(records, [gateway()]))
     assert len(found.near_misses) == path_search.MAX_REFUSED == 16
 
@@ -112,8 +111,8 @@ def test_sixteen_refused_paths_are_remembered() -> None:
 # -- a TrustedCA that revokes something, and has no units left to answer
 
 
-def revoking(number: int, anchor: Signer, **options: Any) -> list[TrustedAuthority]:
-    return [authority(anchor, f"r-{each:04}", revoked_serials=("5",), **options) for each in range(number)]
+def revoking(number: int) -> list[TrustedAuthority]:
+    return [authority(ROOT, f"r-{each:04}", revoked_serials=("5",)) for each in range(number)]
 
 
 def test_without_the_answer_of_the_releases_revoking_cas_no_namespace_counts() -> None:
@@ -125,7 +124,7 @@ def test_without_the_answer_of_the_releases_revoking_cas_no_namespace_counts() -
 
 def test_without_the_answer_of_one_namespaces_revoking_cas_another_one_counts() -> None:
     state = snapshot(
-        [*revoking(800, ROOT), authority(ROOT, "theirs", "tenant")],
+        [*revoking(800), authority(ROOT, "theirs", "tenant")],
         [gateway(), gateway(namespace="tenant", rank=1)],
     )
     found = judged(presented(leaf(ROOT, serial=6)), state)
@@ -141,7 +140,7 @@ def test_a_revoking_ca_that_could_not_even_be_asked_gives_no_answer(expired: int
         anchors=(ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired))),
         revoked_serials=("5",),
     )
-    found = judged(presented(leaf(ROOT, serial=6)), snapshot([first, *revoking(600, ROOT)], [gateway()]))
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([first, *revoking(600)], [gateway()]))
     assert not found.paths
 
 
@@ -169,7 +168,7 @@ def test_one_path_of_many_trusted_cas_is_paid_once() -> None:
 def test_what_is_presented_is_not_tried_where_the_configured_path_decides(
     asked: Asked, serials: tuple[str, ...], serial: int
 ) -> None:
-    record = with_intermediate(ISSUING, revoked_serials=serials)
+    record = with_intermediate(ISSUING, serials=serials)
     again = ca("Issuing", ROOT, key=ISSUING.key)
     found = judged(presented(leaf(ISSUING, serial=serial), again), snapshot([record], [gateway()]))
     assert len(found.paths) == len(asked) == 1

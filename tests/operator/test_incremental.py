@@ -45,15 +45,15 @@ from tests.operator.changing_world import (
     SHORT_LNS,
     SOON,
     URI,
+    ChangingWorld,
     Event,
     Step,
     made,
     secret,
-    steps,
 )
-from tests.operator.compiled_world import ChangingWorld
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW, make_pem
+from tests.operator.world_events import steps
 
 HOUR = timedelta(hours=1)
 _NARROW = (
@@ -62,8 +62,8 @@ _NARROW = (
 )
 
 
-@given(steps(15))
-@settings(max_examples=examples(150))
+@given(steps(8))
+@settings(max_examples=examples(100))
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -108,8 +108,8 @@ def test_a_record_in_force_under_another_name_is_still_that_of_its_gateway() -> 
     assert world.told[key].message.endswith("the last accepted version stays in force")
 
 
-@given(steps(15))
-@settings(max_examples=examples(150))
+@given(steps(8))
+@settings(max_examples=examples(100))
 def test_full_documents_and_reservations_give_the_same_result_too(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:

@@ -5,8 +5,7 @@ import pytest
 from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, decode, encode, encode_payload
 from stationkeeper_operator.compiling.incremental import pause
 from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Reference
-from tests.operator.changing_world import made
-from tests.operator.compiled_world import ChangingWorld
+from tests.operator.changing_world import ChangingWorld, made
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW
 
