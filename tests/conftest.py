@@ -7,10 +7,11 @@ tenth of the examples.
 """
 
 import fcntl
+import gc
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare a marker for each layer of tests, which is a folder of `tests/`."""
     for folder in LAYERS:
         config.addinivalue_line("markers", f"{folder}: the tests in tests/{folder}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave out of garbage collections what stays until the end: modules and tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

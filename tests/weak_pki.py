@@ -1,5 +1,6 @@
 """Certificates that are too weak for today, by the openssl program: libraries refuse to make them."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,7 +37,15 @@ class WeakPki:
         """
         kind, _, size = key.partition(":")
         wanted = f"rsa:{size}" if kind == "rsa" else f"ec -pkeyopt ec_paramgen_curve:{size}"
-        self._run(f"req -new -newkey {wanted} -nodes -keyout {name}.key -out {name}.csr {CA}", common_name)
+        # Keys take most of the time, and clients never meet: those that are no CAs share one of each kind.
+        shared = self._folder / f"{kind}-{size}.key"
+        if "ca" not in name and shared.exists():
+            shutil.copy(shared, self._folder / f"{name}.key")
+            self._run(f"req -new -key {name}.key -out {name}.csr {CA}", common_name)
+        else:
+            self._run(f"req -new -newkey {wanted} -nodes -keyout {name}.key -out {name}.csr {CA}", common_name)
+            if "ca" not in name:
+                shutil.copy(self._folder / f"{name}.key", shared)
         files = f"-in {name}.csr -out {name}.crt -CA {issuer}.crt -CAkey {issuer}.key -CAcreateserial"
         self._run(f"x509 -req -days 20 -{digest} -copy_extensions {'copy' if 'ca' in name else 'none'} {files}")
         return self._pair(name)

@@ -37,6 +37,7 @@ from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 
+_PREPARE_SECONDS = 0.2
 _log = logging.getLogger("stationkeeper.operator.term")
 
 
@@ -77,6 +78,8 @@ class LeaderTerm:
         settings, api, known, now = shared.settings, shared.api, shared.known, shared.now
         token_file = settings.internal_token
         self._changes = known.changes
+        self._may_act = may_act
+        self._compiler_is_used = asyncio.Lock()
         self._publisher = Publisher(
             api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name, shared.floor
         )
@@ -136,13 +139,17 @@ class LeaderTerm:
                 group.create_task(part(), name=part.__qualname__)
 
     async def _prepare(self) -> None:
-        """Read the published documents while all resources are listed, so that the first turn does not wait for them.
+        """Prepare the first turn while all resources are listed: read the documents, and take in what is listed.
 
-        After a failure, that turn reads them.
+        After a failure, the first turn does all of it.
         """
         try:
             await self._counts_read.update()
             await self._publisher.in_force(self._counts_read.counts.needed)
+            while not self._may_act():
+                async with self._compiler_is_used:
+                    await self._reconciler.prepare()
+                await asyncio.sleep(_PREPARE_SECONDS)
         except (ApiError, NotLeadingError, SupersededError) as error:
             fields = {"detail": f"{type(error).__name__} {error}".strip()}
             _log.info("the published documents are not read yet", extra={"fields": fields})
@@ -153,7 +160,8 @@ class LeaderTerm:
         try:
             if self._counts_read.counts.read is None:
                 await self._counts_read.update()
-            return await self._reconciler.turn()
+            async with self._compiler_is_used:
+                return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:

@@ -14,8 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
-from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.kubernetes_api import LIST_SECONDS, ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
@@ -44,6 +46,15 @@ _AUDIT = {
         {"level": "None"},
     ],
 }
+
+
+class _ListMetadata(msgspec.Struct):
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw]
 
 
 class LargeCluster:
@@ -105,7 +116,15 @@ class LargeCluster:
         return statistics.median(found)
 
     async def _count(self) -> int:
-        return sum([len(page.items) async for page in self.api.pages(resource_path(GATEWAY, None))])
+        """Count all Gateways by pages of 500 one after the other, as kubectl lists."""
+        query, count = {"limit": "500"}, 0
+        while True:
+            answer = await self.api.request("GET", resource_path(GATEWAY, None), query=query, seconds=LIST_SECONDS)
+            page = msgspec.json.decode(answer, type=_Page)
+            count += len(page.items)
+            if not page.metadata.continue_:
+                return count
+            query["continue"] = page.metadata.continue_
 
     async def _until_listed(self) -> None:
         """Wait until the API server's watch cache has caught up with etcd."""

@@ -87,7 +87,13 @@ def words() -> dict[str, str]:
     }
 
 
-def told_reasons() -> Iterator[tuple[str, ast.expr]]:
+@cache
+def told_reasons() -> tuple[tuple[str, ast.expr], ...]:
+    """Return what each event and each condition in the code gives as its reason, and as which of the two."""
+    return tuple(_told_reasons())
+
+
+def _told_reasons() -> Iterator[tuple[str, ast.expr]]:
     """Yield what each event and each condition in the code gives as its reason, and as which of the two."""
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
@@ -180,6 +186,7 @@ def unknown_fields(value: Any, schema: dict[str, Any], path: str) -> Iterator[st
             yield from unknown_fields(child, schema["items"], path)
 
 
+@cache
 def spec_schema(kind: str) -> dict[str, Any]:
     crds = (yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml"))
     crd = next(each for each in crds if each["spec"]["names"]["kind"] == kind)

@@ -65,6 +65,7 @@ def test_only_a_failure_or_a_timeout_kills_a_mutant(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_test_of_a_mutant_is_ended_by_the_cpu_time_that_it_takes_and_not_by_the_time_that_it_waits(
     tmp_path: Path,
 ) -> None:

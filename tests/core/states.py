@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.in_force.gateway_registry import Holder
@@ -70,9 +71,12 @@ def values(
 
 
 def snapshot(authorities: Iterable[TrustedAuthority], gateways: Iterable[Holder]) -> Snapshot:
-    holdings = Holdings()
-    for document, value in values(authorities, gateways).items():
-        holdings = holdings.accept(document, value)
+    kept = list(gateways)
+    used = {REGISTRY[_bucket(each)] for each in kept}
+    holdings = _with_empty(tuple(document for document in REGISTRY if document not in used))
+    holdings = holdings.accept(TRUST, encode(TRUST, 1, encode_payload(trust_document(*authorities))))
+    for document in sorted(used):
+        holdings = holdings.accept(document, encode(document, 1, encode_payload(registry_document(document, kept))))
     assert holdings.snapshot is not None
     return holdings.snapshot
 
@@ -84,6 +88,15 @@ def presented(end_entity: Signer, *others: Signer) -> ClientCertificate:
 def judged(certificate: ClientCertificate, state: Snapshot, now: datetime = NOW) -> Judgement:
     """Return what the state's trust says of the certificate, in the scope that its registry gives."""
     return judge(certificate, state.trust, state.registry.scope(certificate.eui_or_none), now)
+
+
+@cache
+def _with_empty(documents: tuple[str, ...]) -> Holdings:
+    """Return holdings of these registry documents without Gateways; nearly all documents of nearly all tests are."""
+    holdings = Holdings()
+    for document in documents:
+        holdings = holdings.accept(document, encode(document, 1, encode_payload(registry_document(document, ()))))
+    return holdings
 
 
 def _bucket(record: Holder) -> int:

@@ -72,6 +72,7 @@ def _snapshot(anchor: bytes) -> Snapshot:
     return holdings.snapshot
 
 
+@pytest.mark.slow
 def test_the_certificate_of_the_documents_commands_opens_its_gateway(folder: Path) -> None:
     (root,) = parse_certificates((folder / "root-ca.crt").read_text())
     (leaf,) = parse_certificates((folder / "gateway.crt").read_text())

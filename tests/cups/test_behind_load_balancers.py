@@ -207,6 +207,7 @@ async def test_a_header_that_comes_in_pieces_is_read_before_the_turn_comes(pki: 
     ],
 )
 @pytest.mark.parametrize(("listen", "client"), [("127.0.0.1", CLIENT), ("::1", "::1")])
+@pytest.mark.slow
 async def test_a_real_load_balancer_sends_the_clients_address(
     behind: Cups,
     pki: Pki,
@@ -244,6 +245,7 @@ def _balancer(folder: Path, proxy: str, options: str, port: int, cups: int) -> A
 
 
 @needs_haproxy
+@pytest.mark.slow
 async def test_the_health_check_of_a_load_balancer_is_not_a_refusal(
     behind: Cups, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -208,6 +208,7 @@ def _traefik(behind: Behind, port: int) -> AbstractContextManager[None]:
         pytest.param(Form.TRAEFIK, _traefik, marks=needs_traefik, id="traefik"),
     ],
 )
+@pytest.mark.slow
 async def test_behind_a_real_proxy_a_gateway_is_identified_by_its_certificate(
     tmp_path: Path,
     pki: Pki,

@@ -117,6 +117,8 @@ class Step:
         until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
         settles: whether all that was written is compiled before the next step. If not, its own event compiles the
             same once more, which hides what the next events should have done.
+        prepared: what another process took in before the events: 0 nothing, 1 half of the resources, 2 all of them,
+            3 also the documents in force.
     """
 
     events: Sequence[Event]
@@ -125,6 +127,7 @@ class Step:
     restarts: bool
     change_waits: bool
     until_deadline: bool = False
+    prepared: int = 0
     settles: bool = False
 
 
@@ -161,7 +164,7 @@ class ChangingWorld:
             self.now += step.wait
         self.work = Work()
         if step.restarts:
-            self._compiler = self.restarted(*step.events)
+            self._compiler = self.restarted(*step.events, prepared=step.prepared)
             self.told.clear()
         else:
             self._compiler.take_in(self.apply(step.events))
@@ -172,11 +175,16 @@ class ChangingWorld:
         if step.settles:
             self.happens()
 
-    def restarted(self, *events: Event) -> IncrementalCompiler:
-        """Return the compiler of a process that starts after `events`, which none has seen."""
-        self.apply(events)
+    def restarted(self, *events: Event, prepared: int = 0) -> IncrementalCompiler:
+        """Return the compiler of another process, which has taken in everything after `events`."""
         compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
-        changes = {key: ResourceChange(None, each) for key, each in self.resources.items()}
+        listed = dict(list(self.resources.items())[:: 1 if prepared > 1 else 2]) if prepared else {}
+        compiler.take_in(WorldChanges({key: ResourceChange(None, each) for key, each in listed.items()}, {}))
+        if prepared:
+            compiler.set_in_force(self.in_force if prepared > 2 else {})
+        self.apply(events)
+        pairs = {key: ResourceChange(listed.get(key), self.resources.get(key)) for key in {**listed, **self.resources}}
+        changes = {key: each for key, each in pairs.items() if each.before is not each.after}
         compiler.take_in(WorldChanges(changes, self.referenced))
         return compiler
 

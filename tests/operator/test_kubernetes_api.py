@@ -1,4 +1,6 @@
+import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +25,17 @@ SECRET = "/api/v1/namespaces/team/secrets/token"
 )
 def test_paths(path: str, expected: str) -> None:
     assert path == expected
+
+
+async def test_without_tls_no_certificate_of_the_machine_is_read_and_none_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: read.append("the machine's"))
+    for scheme, expected in (("http", []), ("https", ["the machine's"])):
+        read.clear()
+        async with KubernetesApi(Credentials(write_kubeconfig(tmp_path, f"{scheme}://127.0.0.1:9"))):
+            assert read == expected
 
 
 async def test_a_renewed_token_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +97,30 @@ async def test_a_list_that_cannot_be_read_is_an_error_and_no_empty_list(tmp_path
     async with answering(tmp_path, 200, body) as api:
         with pytest.raises(ApiError, match="MalformedAnswer"):
             _ = [page async for page in api.pages("/api/v1/secrets")]
+
+
+async def test_the_next_page_is_requested_while_one_is_used(tmp_path: Path) -> None:
+    requested: list[str] = []
+    is_next_requested, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: web.Request) -> web.Response:
+        requested.append(request.query.get("continue", ""))
+        if requested[-1]:
+            is_next_requested.set()
+            await may_answer.wait()
+        rest = "" if requested[-1] else "next"
+        return web.json_response({"metadata": {"resourceVersion": "7", "continue": rest}, "items": [{}]})
+
+    async with client_of(handle, tmp_path) as api:
+        pages = api.pages("/api/v1/secrets")
+        assert len((await anext(pages)).items) == 1
+        async with asyncio.timeout(30):
+            await is_next_requested.wait()
+        await pages.aclose()
+        assert all("KubernetesApi._page" not in repr(each) for each in asyncio.all_tasks()), "the request has ended"
+        may_answer.set()
+        assert len([page async for page in api.pages("/api/v1/secrets")]) == 2
+    assert requested == ["", "next", "", "next"]
 
 
 @pytest.mark.parametrize("body", [b"<html>a Secret</html>", b'"\xff"', b"", b"[]"])

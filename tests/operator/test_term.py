@@ -11,6 +11,8 @@ import pytest
 from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
+from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import WatchLag
@@ -94,6 +96,30 @@ async def test_a_term_reads_the_documents_before_its_first_turn(stage: Stage) ->
     requests = len(stage.server.requests)
     assert await second.turn() is Turn.DONE
     assert [path for _, path in stage.server.requests[requests:] if "/secrets/" in path] == []
+    running.cancel()
+
+
+async def test_a_term_takes_in_resources_while_they_are_listed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_in: list[frozenset[Key]] = []
+    original = TurnCompiler.take_in
+
+    def take_in(self: TurnCompiler, changes: WorldChanges) -> None:
+        taken_in.append(frozenset(changes.resources))
+        original(self, changes)
+
+    monkeypatch.setattr(TurnCompiler, "take_in", take_in)
+    is_listed = False
+    stage.leading = "first"
+    term = LeaderTerm("first", stage.shared, lambda: None, lambda: is_listed)
+    running = asyncio.create_task(term.run())
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    await asyncio.to_thread(wait_for, lambda: frozenset({ROOF}) in taken_in, "the Gateway is taken in before the end")
+    assert not term.verdicts
+    is_listed = True
+    before = len(taken_in)
+    assert await term.turn() is Turn.DONE
+    assert frozenset[Key]().union(*taken_in[before:]) == frozenset()
+    assert term.verdicts[ROOF].accepted
     running.cancel()
 
 

@@ -7,8 +7,11 @@ GROUP = "stationkeeper.io"
 VERSION = "v1alpha1"
 GROUP_VERSION = f"{GROUP}/{VERSION}"
 RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways", GATEWAY_DEFAULTS: "gatewaydefaults"}
-NO_OBJECT = "metadata.name=-"
-"""A field selector that matches no object, since a name has at least one letter or digit."""
+NO_OBJECT = "metadata.namespace=default,metadata.name=-"
+"""A field selector that matches no object, since a name has at least one letter or digit.
+
+With a namespace in it, the API server looks up one object; otherwise it would compare each one of the collection.
+"""
 REFERENCED = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 
 

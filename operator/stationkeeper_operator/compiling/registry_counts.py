@@ -165,7 +165,7 @@ def _with_count(
 ) -> RegistryPlan:
     """Return `found` with the documents of one more count."""
     layout = layout_of(buckets)
-    wanted = redistributed(
+    desired = redistributed(
         _registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets
     )
     before = in_force_of(buckets, in_force)
@@ -176,12 +176,12 @@ def _with_count(
         # The records that take over were never in force in this document, and may be too large for it.
         held = in_force.get(name)
         document, payload = _copied_document(
-            wanted.get(name, RegistryDocument(bucket=number)),
+            desired.get(name, RegistryDocument(bucket=number)),
             held if isinstance(held, RegistryDocument) else None,
             release_namespace,
         )
         documents[name], payloads[name] = document, payload
-        lacking |= _missing_records(wanted.get(name), document)
+        lacking |= _missing_records(desired.get(name), document)
     missing = frozenset(name for name in layout.registry if name not in in_force)
     if lacking and missing:
         for name in missing:
@@ -190,29 +190,29 @@ def _with_count(
         found.plan,
         payloads={**found.plan.payloads, **payloads},
         documents={**found.plan.documents, **documents},
-        verdicts=_with_copies(found.plan.verdicts, wanted, lacking, buckets, is_new=bool(missing)),
+        verdicts=_with_copies(found.plan.verdicts, desired, lacking, buckets, is_new=bool(missing)),
     )
     return replace(found, plan=plan, before={**before, **found.before}, last=found.last | missing)
 
 
 def _copied_document(
-    wanted: RegistryDocument, held: RegistryDocument | None, release_namespace: str
+    desired: RegistryDocument, held: RegistryDocument | None, release_namespace: str
 ) -> tuple[Document, bytes]:
-    """Return as much of `wanted` as fits if `held` is in force."""
-    if wanted == held:
-        return wanted, encode_payload(wanted)
+    """Return as much of `desired` as fits if `held` is in force."""
+    if desired == held:
+        return desired, encode_payload(desired)
     before = {each.uid: each for each in held.gateways} if held is not None else {}
-    contested = _contested(wanted)
-    kept = {(each.eui, each.namespace): each for each in wanted.reserved}
+    contested = _contested(desired)
+    kept = {(each.eui, each.namespace): each for each in desired.reserved}
     # A record that does not fit still blocks its EUI for other namespaces.
-    for each in wanted.gateways:
+    for each in desired.gateways:
         if each.eui in contested:
             reserved = ReservedEUI(eui=each.eui, namespace=each.namespace, uid=each.uid, rank=each.rank)
             kept[each.eui, each.namespace] = reserved
     bucket = Bucket(kept=kept, contested=contested)
     contents = Contents(
-        [_candidate(each, before.get(each.uid)) for each in wanted.gateways],
-        lambda records, omission: bucket.document(wanted.bucket, records, omission),
+        [_candidate(each, before.get(each.uid)) for each in desired.gateways],
+        lambda records, omission: bucket.document(desired.bucket, records, omission),
         release_namespace,
         REGISTRY_BOUNDS,
     )
@@ -243,11 +243,11 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
     return Candidate(resource, record, fallback, None, minimal=bare)
 
 
-def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _common(held: tuple[str, ...] | None, desired: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Return the entries that both lists allow; None allows all."""
-    if held is None or wanted is None:
-        return held if wanted is None else wanted
-    return tuple(each for each in held if each in wanted)
+    if held is None or desired is None:
+        return held if desired is None else desired
+    return tuple(each for each in held if each in desired)
 
 
 def _contested(document: RegistryDocument) -> set[str]:
@@ -256,16 +256,16 @@ def _contested(document: RegistryDocument) -> set[str]:
     return {eui for eui, count in holders.items() if count > 1}
 
 
-def _missing_records(wanted: RegistryDocument | None, document: Document) -> set[Key]:
-    if wanted is None or not isinstance(document, RegistryDocument):
+def _missing_records(desired: RegistryDocument | None, document: Document) -> set[Key]:
+    if desired is None or not isinstance(document, RegistryDocument):
         return set()
     held = {each.uid: each for each in document.gateways}
-    return {Key(GATEWAY, each.namespace, each.name) for each in wanted.gateways if held.get(each.uid) != each}
+    return {Key(GATEWAY, each.namespace, each.name) for each in desired.gateways if held.get(each.uid) != each}
 
 
 def _with_copies(
     verdicts: Mapping[Key, Verdict],
-    wanted: Mapping[str, RegistryDocument],
+    desired: Mapping[str, RegistryDocument],
     lacking: set[Key],
     buckets: int,
     *,
@@ -273,7 +273,7 @@ def _with_copies(
 ) -> dict[Key, Verdict]:
     """Return the verdicts with the document of each Gateway in another count, or why it is in none."""
     found = dict(verdicts)
-    for name, document in wanted.items():
+    for name, document in desired.items():
         for each in document.gateways:
             key = Key(GATEWAY, each.namespace, each.name)
             verdict = found.get(key)

@@ -57,7 +57,23 @@ class Reconciler:
         self._writer = PlanWriter(publisher, flow, compilation.change_waits)
         self._flow = flow
         self._now = now
+        # The changes since the last turn that the compiler has taken in, but judging and flow have not.
+        self._prepared: list[WorldChanges] = []
         self.deadline: datetime | None = None
+
+    async def prepare(self) -> None:
+        """Do a part of the next turn's work that needs no complete LIST: read the documents, and take in resources.
+
+        Raises:
+            ApiError: the Secrets cannot be read.
+            SupersededError: another program wrote one of them.
+            NotLeadingError: this process no longer holds the Lease.
+        """
+        counts = self._compilation.counts()
+        in_force = await self._publisher.in_force(counts.needed)
+        compiler, changes = await self._compilation.up_to_date(counts, in_force, self._now())
+        self._prepared.append(changes)
+        await asyncio.to_thread(compiler.set_in_force, in_force)
 
     async def turn(self) -> Turn:
         """Take one turn.
@@ -73,7 +89,8 @@ class Reconciler:
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
-        await self._take_in_resources(changes)
+        self._prepared.append(changes)
+        await self._take_in_resources()
         self._flow.begin_turn(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
         await self._writer.write_reductions(trust, compiler.resources)
@@ -94,10 +111,11 @@ class Reconciler:
         await self._compilation.check_when_due(compiler, plan, in_force, now)
         return Turn.DONE
 
-    async def _take_in_resources(self, changes: WorldChanges) -> None:
+    async def _take_in_resources(self) -> None:
         # Call it also without resources, as after an installation: the pods are asked and served only after that.
         self._flow.take_in_resources({})
-        for batch in batches(changes.resources.items(), IN_ONE_GO):
+        changes, self._prepared = self._prepared, []
+        for batch in batches((item for each in changes for item in each.resources.items()), IN_ONE_GO):
             changed = dict(batch)
             self._judging.take_in(changed)
             self._flow.take_in_resources(changed)

@@ -75,20 +75,20 @@ class Resync:
                 version = page.resource_version
                 # A page is decoded while the API server makes the next one.
                 if decoding is not None:
-                    changes.append(self._add(listed, await decoding, version))
+                    changes.append(await self._add(listed, await decoding, version))
                 decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
             if decoding is not None:
-                changes.append(self._add(listed, await decoding, version))
+                changes.append(await self._add(listed, await decoding, version))
         finally:
             if decoding is not None:
                 decoding.cancel()
         count = len(listed.found)
-        change = _gravest((*changes, await self._merge(listed, version)))
+        change = _gravest((*changes, await _in_slices(self._store.merge_steps(listed, version))))
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
 
-    def _add(self, listed: ListInProgress, decoded: _Decoded, version: str) -> Change:
+    async def _add(self, listed: ListInProgress, decoded: _Decoded, version: str) -> Change:
         """Add a page to a LIST; return its gravest change, where its items count at once."""
         known, others = decoded
         listed.add_known(known)
@@ -99,17 +99,18 @@ class Resync:
         # There is time for it while the API server makes the next page, and nothing is compiled before the end.
         self._store.count_at_once(listed, version)
         listed.add_known(resource.key for resource in others)
-        return _gravest(self._store.put(resource) for resource in others)
+        return await _in_slices(self._store.put(resource) for resource in others)
 
-    async def _merge(self, listed: ListInProgress, version: str) -> Change:
-        """Take in a LIST without blocking the event loop for long."""
-        gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
-        for change in self._store.merge_steps(listed, version):
-            gravest = _gravest((gravest, change))
-            if time.monotonic() > until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + _SLICE_SECONDS
-        return gravest
+
+async def _in_slices(steps: Iterable[Change]) -> Change:
+    """Take all steps without blocking the event loop for long; return the gravest change."""
+    gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
+    for change in steps:
+        gravest = _gravest((gravest, change))
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + _SLICE_SECONDS
+    return gravest
 
 
 def _gravest(changes: Iterable[Change]) -> Change:

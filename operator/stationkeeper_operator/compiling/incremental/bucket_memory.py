@@ -1,6 +1,6 @@
 """Keep one registry document up to date: the claims on its EUIs, the decisions on them, and the records that fit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -137,6 +137,11 @@ class BucketMemory:
     def is_current(self) -> bool:
         """Whether the document is up to date."""
         return not (self._stale or self._edited or self._must_rebuild)
+
+    @property
+    def in_force(self) -> Sequence[RegisteredGateway]:
+        """The records in force."""
+        return self._in_force.gateways if self._in_force is not None else ()
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
         """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""

@@ -73,8 +73,10 @@ class IncrementalRegistry:
     def take_in(self, key: Key, resource: Gateway | None) -> None:
         """Add or replace a Gateway; remove it if `resource` is None, because it is deleted or being deleted."""
         if resource is not None:
-            self.gateways.put(key, resource)
+            remembered = self.gateways.put(key, resource)
             (self._changed if self._is_begun else self._backlog)[key] = None
+            if not self._is_begun and resource.spec is not None:  # else it depends on the record in force
+                self.gateways.claim(key, remembered)
             return
         owner = self.gateways.remove(key)
         for each in (self._changed, self._backlog, self._compile_again, self._stale_verdicts, self._stale_vouching):
@@ -102,17 +104,13 @@ class IncrementalRegistry:
     def set_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
         """Set the documents in force; return the keys that gateways of other namespaces have now."""
         keys: set[str] = set()
-        for number, bucket in enumerate(self.buckets):
+        for bucket in self.buckets:
             document = in_force.get(bucket.name)
             change = bucket.set_in_force(document if isinstance(document, RegistryDocument) else None)
             concerned, changed = self.gateways.set_in_force(change)
             keys |= changed
-            if not self._is_begun:
-                if any(record_may_be_reduced(each, self.gateways.of_uid(each.uid)) for each in change.added):
-                    self._reduced.add(number)
-                continue
-            # At first, no Gateway is compiled twice before each was compiled once.
-            (self._backlog if self._has_compiled_all else self._compile_again).update(dict.fromkeys(concerned))
+            if self._is_begun:  # At first, no Gateway is compiled twice before each was compiled once.
+                (self._backlog if self._has_compiled_all else self._compile_again).update(dict.fromkeys(concerned))
         return keys
 
     def set_facts(self, facts: SharedFacts) -> None:
@@ -176,11 +174,14 @@ class IncrementalRegistry:
 
         After a restart, such a document is written as soon as its own Gateways are compiled.
         """
+        for number, bucket in enumerate(self.buckets):
+            if any(record_may_be_reduced(each, self.gateways.of_uid(each.uid)) for each in bucket.in_force):
+                self._reduced.add(number)
         grouped: dict[int | None, list[Key]] = {}
         for key in self._backlog:
-            remembered = self.gateways.get(key)
-            if remembered is not None:
-                self.gateways.claim(key, remembered)
+            if (remembered := self.gateways.get(key)) is not None:
+                if remembered.resource.spec is None:
+                    self.gateways.claim(key, remembered)
                 grouped.setdefault(remembered.bucket, []).append(key)
         # The compile takes the last one first.
         order = sorted(grouped, key=lambda number: number in self._reduced)
@@ -202,8 +203,7 @@ class IncrementalRegistry:
 
     def _compile_backlog(self, turn: "_Turn", pause: Pause) -> None:
         if not self._has_compiled_all and self._event_documents:
-            of_events = [key for key in self._backlog if self._number(key) in self._event_documents]
-            for key in of_events:
+            for key in [each for each in self._backlog if self._number(each) in self._event_documents]:
                 # Move it to the end, where the compile takes the next one.
                 self._backlog[key] = self._backlog.pop(key)
             self._reduced |= self._event_documents
