@@ -115,6 +115,8 @@ class Step:
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
         until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
+        settles: whether all that was written is compiled before the next step. If not, its own event compiles the
+            same once more, which hides what the next events should have done.
         prepared: what another process took in before the events: 0 nothing, 1 half of the resources, 2 all of them,
             3 also the documents in force.
     """
@@ -125,6 +127,7 @@ class Step:
     restarts: bool
     change_waits: bool
     until_deadline: bool = False
+    settles: bool = False
     prepared: int = 0
 
 
@@ -169,6 +172,8 @@ class ChangingWorld:
         self._compare(plan, self.from_nothing())
         self._deadline = plan.deadline
         self._publish(plan, step.published)
+        if step.settles:
+            self.happens()
 
     def restarted(self, *events: Event, prepared: int = 0) -> IncrementalCompiler:
         """Return the compiler of another process, which has taken in everything after `events`."""

@@ -63,7 +63,7 @@ _NARROW = (
 
 
 @given(steps(8))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(60))
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -109,7 +109,7 @@ def test_a_record_in_force_under_another_name_is_still_that_of_its_gateway() -> 
 
 
 @given(steps(8))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(60))
 def test_full_documents_and_reservations_give_the_same_result_too(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:

@@ -12,6 +12,7 @@ def test_a_trusted_ca_that_came_later_follows_its_secret_too() -> None:
     first = made(TRUSTED_CA, "a", "c0", source)
     world.happens(secret(Reference(SECRET, "a", "anchors"), CONTENTS["anchors"][0]), first)
     world.happens(secret(anchors, CONTENTS["anchors"][0]), made(TRUSTED_CA, "b", "c0", source))
+    world.happens()
     world.happens(secret(anchors, CONTENTS["anchors"][1]))
 
 

@@ -214,6 +214,7 @@ def steps(number: int) -> st.SearchStrategy[list[Step]]:
             st.integers(0, 7).map(lambda drawn: drawn == 0),
             st.booleans(),
             st.integers(0, 3).map(lambda drawn: drawn == 0),
+            st.integers(0, 3).map(bool),
             st.integers(0, 3),
         )
 
