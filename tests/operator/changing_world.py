@@ -127,8 +127,8 @@ class Step:
     restarts: bool
     change_waits: bool
     until_deadline: bool = False
-    prepared: int = 0
     settles: bool = False
+    prepared: int = 0
 
 
 ALL = 2**17 - 1

@@ -214,8 +214,8 @@ def steps(number: int) -> st.SearchStrategy[list[Step]]:
             st.integers(0, 7).map(lambda drawn: drawn == 0),
             st.booleans(),
             st.integers(0, 3).map(lambda drawn: drawn == 0),
-            st.integers(0, 3),
             st.integers(0, 3).map(bool),
+            st.integers(0, 3),
         )
 
     first = one(0, 12).map(lambda step: replace(step, events=[*_beginning(), *step.events]))
