@@ -37,7 +37,8 @@ from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 
-_PREPARE_SECONDS = 0.2
+_PREPARE_SECONDS = 0.02
+"""The pause between two preparations: each then takes in few resources, so that it needs no thread."""
 _log = logging.getLogger("stationkeeper.operator.term")
 
 

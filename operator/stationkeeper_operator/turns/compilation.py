@@ -11,13 +11,15 @@ from stationkeeper_operator.compiling.registry_counts import RegistryCounts, lea
 from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.resources.named_references import reference_keys
-from stationkeeper_operator.resources.records import Key, Reference, Resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, Reference, Resource
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.watching.known import StoreChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 
 _REFERENCES_SECONDS = 1.0
+_FEW = 500
+"""The number of changed Gateways that are taken in without a thread: in less than 5 ms."""
 _log = logging.getLogger("stationkeeper.operator.reconciler")
 
 
@@ -89,6 +91,8 @@ class Compilation:
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
         known = self._store.changes()
         self._never_read = known.never_read
+        if len(known.before) <= _FEW and not known.referenced and all(key.kind == GATEWAY for key in known.before):
+            return compiler, _take_in(compiler, known)
         return compiler, await asyncio.to_thread(_take_in, compiler, known)
 
     def change_waits(self) -> bool:

@@ -83,7 +83,7 @@ class ListInProgress:
         self.found[resource.key] = None if same else resource
 
     def is_known(self, key: Key, resource_version: str) -> bool:
-        """Return whether the store has a resource in that version; may be called in any thread."""
+        """Return whether the store has a resource in that version."""
         held = self._held.get(key)
         return held is not None and held.metadata.resource_version == resource_version
 

@@ -5,22 +5,20 @@ nothing, and adds only items that were true when they were listed.
 """
 
 import asyncio
+import gc
 import itertools
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
-import msgspec
-
-from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi, Page
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
-from stationkeeper_operator.resources.records import Key, Resource, decode_resource, read_identity
+from stationkeeper_operator.resources.records import Key, decode_resource, read_identity
 from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _SLICE_SECONDS = 0.005
-_Decoded = tuple[Sequence[Key], Sequence[Resource]]
 _log = logging.getLogger("stationkeeper.operator.resync")
 
 
@@ -68,45 +66,47 @@ class Resync:
 
     async def _list(self, kind: str, namespace: str | None) -> Change:
         listed, version = self._store.begin_list(kind, namespace), ""
-        decoding: asyncio.Task[_Decoded] | None = None
         changes: list[Change] = []
-        try:
-            async for page in self._api.pages(resource_path(kind, namespace)):
-                version = page.resource_version
-                # A page is decoded while the API server makes the next one.
-                if decoding is not None:
-                    changes.append(await self._add(listed, await decoding, version))
-                decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
-            if decoding is not None:
-                changes.append(await self._add(listed, await decoding, version))
-        finally:
-            if decoding is not None:
-                decoding.cancel()
+        async for page in self._api.pages(resource_path(kind, namespace)):
+            version = page.resource_version
+            # Not in a thread: the reading of the next page would wait 5 ms for Python's lock at each part of it.
+            changes.append(await _in_slices(self._add(listed, page)))
+            if listed.is_first:
+                # All of it stays. Garbage collection would look at it again and again while it grows.
+                gc.freeze()
         count = len(listed.found)
         change = _gravest((*changes, await _in_slices(self._store.merge_steps(listed, version))))
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
 
-    async def _add(self, listed: ListInProgress, decoded: _Decoded, version: str) -> Change:
-        """Add a page to a LIST; return its gravest change, where its items count at once."""
-        known, others = decoded
-        listed.add_known(known)
-        if not listed.is_first:
-            for resource in others:
-                listed.add(resource)
-            return Change.NOTHING
-        # There is time for it while the API server makes the next page, and nothing is compiled before the end.
-        self._store.count_at_once(listed, version)
-        listed.add_known(resource.key for resource in others)
-        return await _in_slices(self._store.put(resource) for resource in others)
+    def _add(self, listed: ListInProgress, page: Page) -> Iterator[Change]:
+        """Add a page to a LIST; yield the change by each item, which is none where it counts only after the LIST."""
+        if listed.is_first:
+            # The caller has time for it while the API server makes the next page.
+            self._store.count_at_once(listed, page.resource_version)
+        for item in page.items:
+            raw = bytes(item)
+            if listed.is_first:
+                resource = decode_resource(listed.kind, raw)
+                listed.add_known((resource.key,))
+                yield self._store.put(resource)
+                continue
+            namespace, name, resource_version = read_identity(raw)
+            key = Key(listed.kind, namespace, name)
+            if listed.is_known(key, resource_version):
+                listed.add_known((key,))
+            else:
+                listed.add(decode_resource(listed.kind, raw))
+            yield Change.NOTHING
 
 
 async def _in_slices(steps: Iterable[Change]) -> Change:
     """Take all steps without blocking the event loop for long; return the gravest change."""
     gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
     for change in steps:
-        gravest = _gravest((gravest, change))
+        if change.value > gravest.value:
+            gravest = change
         if time.monotonic() > until:
             await asyncio.sleep(0)
             until = time.monotonic() + _SLICE_SECONDS
@@ -115,20 +115,3 @@ async def _in_slices(steps: Iterable[Change]) -> Change:
 
 def _gravest(changes: Iterable[Change]) -> Change:
     return max(changes, key=lambda change: change.value, default=Change.NOTHING)
-
-
-def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
-    """Return the keys of the items whose version is known, and the other items."""
-    if listed.is_first:
-        return (), [decode_resource(kind, bytes(item)) for item in items]
-    known: list[Key] = []
-    others: list[Resource] = []
-    for item in items:
-        raw = bytes(item)
-        namespace, name, resource_version = read_identity(raw)
-        key = Key(kind, namespace, name)
-        if listed.is_known(key, resource_version):
-            known.append(key)
-        else:
-            others.append(decode_resource(kind, raw))
-    return known, others
