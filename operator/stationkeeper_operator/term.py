@@ -107,6 +107,7 @@ class LeaderTerm:
         self._compilation = Compilation(
             *(settings.namespace, settings.cups_names, known, shared.reader, shared.metrics),
             lambda: self._counts_read.counts,
+            permit,
         )
         self._reconciler = Reconciler(
             self._compilation, publisher=self._publisher, status=self._statuses, flow=flow, now=now
@@ -165,7 +166,8 @@ class LeaderTerm:
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:
-            return Turn.DONE
+            # If it only was not certain for a moment, the term goes on, and the changes still wait.
+            return Turn.AGAIN
         except ApiError as error:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
             return Turn.AGAIN

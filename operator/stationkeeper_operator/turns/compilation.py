@@ -31,6 +31,7 @@ class Compilation:
         reader: reads named objects that were never read.
         metrics: receive the times and the work of compiles.
         counts: returns the counts of registry documents.
+        permit: raises if the term of leadership is over.
 
     Attributes:
         check: compares with a full compile from time to time, while it runs.
@@ -44,6 +45,7 @@ class Compilation:
         reader: ReferenceReader,
         metrics: Metrics,
         counts: Callable[[], RegistryCounts] = RegistryCounts,
+        permit: Callable[[], None] = lambda: None,
     ) -> None:
         self._release_namespace = release_namespace
         self._cups_names = cups_names
@@ -53,6 +55,7 @@ class Compilation:
         self._metrics = metrics
         self._compiler: TurnCompiler | None = None
         self._never_read: frozenset[tuple[Reference, str]] = frozenset()
+        self._permit = permit
         self.counts = counts
         self.check = PlanCheck(metrics.compile_differences, self._discard_state)
 
@@ -81,7 +84,12 @@ class Compilation:
             counts: the counts of registry documents.
             in_force: the documents in force.
             now: the time, aware.
+
+        Raises:
+            NotLeadingError: this process no longer holds the Lease.
         """
+        # Each change is returned once. The next term may prepare already, and it needs all later changes.
+        self._permit()
         compiler = self._compiler
         if compiler is None or not compiler.is_valid_for(counts, in_force, now):
             self._store.return_all_next()
