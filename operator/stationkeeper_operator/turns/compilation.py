@@ -78,6 +78,13 @@ class Compilation:
     async def up_to_date(
         self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
     ) -> tuple[TurnCompiler, WorldChanges]:
+        """Do the same as `take_in`, for a turn: `is_decided` then answers for the taken in state."""
+        self._never_read = self._store.references.never_read
+        return await self.take_in(counts, in_force, now)
+
+    async def take_in(
+        self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
+    ) -> tuple[TurnCompiler, WorldChanges]:
         """Return the updated compiler and the changes; a new compiler if the stored state is not valid.
 
         Args:
@@ -95,9 +102,7 @@ class Compilation:
             self._store.return_all_next()
             leading = leading_count(counts, in_force)
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
-        known = self._store.changes()
-        self._never_read = known.never_read
-        return compiler, await asyncio.to_thread(_take_in, compiler, known)
+        return compiler, await asyncio.to_thread(_take_in, compiler, self._store.changes())
 
     def change_waits(self) -> bool:
         """Return whether a change waits for the end of this turn."""

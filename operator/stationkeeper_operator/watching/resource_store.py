@@ -122,7 +122,7 @@ class ResourceStore:
             before = self._before
             after = {key: self._resources[key] for key in before if key in self._resources}
         self._before = {}
-        return StoreChanges(before, after, self.references.take_changed(), self.references.never_read)
+        return StoreChanges(before, after, self.references.take_changed())
 
     def snapshot(self) -> StoreSnapshot:
         """Return the present state."""
