@@ -39,6 +39,7 @@ from stationkeeper_operator.watching.reference_reader import ReferenceReader
 
 _PREPARE_SECONDS = 0.02
 """The pause between two preparations: each then takes in few resources, so that it needs no thread."""
+_PREPARE_IDLE_SECONDS = 0.2
 _log = logging.getLogger("stationkeeper.operator.term")
 
 
@@ -108,6 +109,7 @@ class LeaderTerm:
         self._compilation = Compilation(
             *(settings.namespace, settings.cups_names, known, shared.reader, shared.metrics),
             lambda: self._counts_read.counts,
+            permit,
         )
         self._reconciler = Reconciler(
             self._compilation, publisher=self._publisher, status=self._statuses, flow=flow, now=now
@@ -149,8 +151,8 @@ class LeaderTerm:
             await self._publisher.in_force(self._counts_read.counts.needed)
             while not self._may_act():
                 async with self._compiler_is_used:
-                    await self._reconciler.prepare()
-                await asyncio.sleep(_PREPARE_SECONDS)
+                    was_changed = await self._reconciler.prepare()
+                await asyncio.sleep(_PREPARE_SECONDS if was_changed else _PREPARE_IDLE_SECONDS)
         except (ApiError, NotLeadingError, SupersededError) as error:
             fields = {"detail": f"{type(error).__name__} {error}".strip()}
             _log.info("the published documents are not read yet", extra={"fields": fields})
@@ -166,7 +168,8 @@ class LeaderTerm:
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:
-            return Turn.DONE
+            # If it only was not certain for a moment, the term goes on, and the changes still wait.
+            return Turn.AGAIN
         except ApiError as error:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
             return Turn.AGAIN

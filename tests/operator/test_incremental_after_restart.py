@@ -32,6 +32,17 @@ def test_after_a_restart_what_is_removed_does_not_wait_for_all_gateways() -> Non
             world.in_force[name] = plan.documents[name]
 
 
+def test_named_secrets_that_are_read_after_their_gateways_are_taken_in_are_no_events_of_the_first_compile() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    compiler = world.restarted(prepared=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
+        plan = compiler.compile(world.in_force, NOW, lambda: True)
+    assert plan.work.gateways < number / 4
+
+
 def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
     world, number = ChangingWorld(), 400
     world.happens(*fleet(number))

@@ -19,13 +19,14 @@ from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.rollout.certificate_usage import WINDOW, CertificateUsage
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.turns.status_merge import StatusMerge
+from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.ports import free_port
 from tests.operator.seeing import eui
@@ -74,6 +75,17 @@ async def test_published_documents_are_taken_in_one_by_one() -> None:
     flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
     after = {f"registry-0{number}": _document(number) for number in range(8)}
     assert await pauses_of(flow.published({}, after, dict.fromkeys(after, 1))) >= 8
+
+
+def test_a_list_of_one_kind_goes_through_the_resources_of_the_others_in_steps() -> None:
+    store = ResourceStore()
+    for number in range(FLEET):
+        metadata = {"name": f"gw-{number}", "namespace": "lorawan", "resourceVersion": "1"}
+        store.put(decode_resource(GATEWAY, {"metadata": metadata, "spec": {"eui": eui(number)}}))
+    steps = list(store.merge_steps(store.begin_list(TRUSTED_CA, None), "2"))
+    assert len(steps) >= 10
+    assert set(steps) == {Change.NOTHING}
+    assert store.get(gateway(FLEET - 1)) is not None
 
 
 def _document(bucket: int) -> RegistryDocument:

@@ -1,7 +1,7 @@
 """One turn over a small API server: a resource with unknown references is not judged."""
 
 import base64
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.incremental import pause
+from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -26,6 +27,7 @@ from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.turns.status_merge import StatusMerge
+from stationkeeper_operator.watching.reference_index import ReferenceIndex
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem
@@ -258,3 +260,41 @@ async def test_an_unwritten_document_is_reported_on_all_its_resources(stage: Sta
 async def test_a_release_without_resources_hands_documents_over_too(stage: Stage) -> None:
     assert await stage.reconciler.turn() is Turn.DONE
     assert stage.tracker.is_known
+
+
+async def test_a_gateway_that_changes_often_before_the_first_turn_is_one_change(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_in: list[tuple[Key, ResourceChange]] = []
+    monkeypatch.setattr(stage.tracker, "take_in_resources", lambda changes: taken_in.extend(changes.items()))
+    for number in range(5):
+        stage.put(SHORT, {"eui": "0000000000000001", "lns": {**LNS, "uri": f"wss://lns-{number}.example.com:8887"}})
+        stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+        await stage.reconciler.prepare()
+    long = stage.store.get(LONG)
+    assert long is not None
+    stage.store.remove(long)
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert taken_in == [(SHORT, ResourceChange(None, stage.store.get(SHORT))), (LONG, ResourceChange(None, None))]
+    assert stage.reasons() == {SHORT: "Accepted"}
+
+
+async def test_a_preparation_does_not_go_through_all_named_secrets(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone_through: list[int] = []
+    original: Callable[[ReferenceIndex], object] = vars(ReferenceIndex)["never_read"].fget
+
+    def never_read(self: ReferenceIndex) -> object:
+        gone_through.append(len(self.unresolved))
+        return original(self)
+
+    monkeypatch.setattr(ReferenceIndex, "never_read", property(never_read))
+    stage.put(LONG, {"eui": "0000000000000002", "lns": WITH_TOKEN})
+    await stage.reconciler.prepare()
+    await stage.reconciler.prepare()
+    assert gone_through == []
+    stage.server.failing["/api/v1/namespaces/team/secrets/lns-token"] = 503
+    assert await stage.reconciler.turn() is Turn.AGAIN
+    assert gone_through == [1]
+    assert stage.reasons() == {}

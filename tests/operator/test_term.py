@@ -1,7 +1,7 @@
 """A term of leadership over a small API server: it begins empty, and has no effect after its end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.published.documents import DOCUMENTS, secret_name
+from stationkeeper_operator import term as term_module
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
@@ -47,14 +48,14 @@ class Stage:
             floor=GenerationFloor(),
         )
 
-    def win(self, name: str) -> LeaderTerm:
+    def win(self, name: str, may_act: Callable[[], bool] | None = None) -> LeaderTerm:
         self.leading = name
 
         def permit() -> None:
             if self.leading != name:
                 raise NotLeadingError
 
-        return LeaderTerm(name, self.shared, permit, lambda: self.leading == name)
+        return LeaderTerm(name, self.shared, permit, may_act or (lambda: self.leading == name))
 
     def put(self, version: int, spec: dict[str, Any]) -> None:
         metadata = {"name": ROOF.name, "namespace": ROOF.namespace, "uid": "u", "resourceVersion": str(version)}
@@ -99,18 +100,23 @@ async def test_a_term_reads_the_documents_before_its_first_turn(stage: Stage) ->
     running.cancel()
 
 
-async def test_a_term_takes_in_resources_while_they_are_listed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken_in: list[frozenset[Key]] = []
+@pytest.fixture
+def taken_in(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[Key]]:
+    """The resources that compilers take in, each time."""
+    found: list[frozenset[Key]] = []
     original = TurnCompiler.take_in
 
     def take_in(self: TurnCompiler, changes: WorldChanges) -> None:
-        taken_in.append(frozenset(changes.resources))
+        found.append(frozenset(changes.resources))
         original(self, changes)
 
     monkeypatch.setattr(TurnCompiler, "take_in", take_in)
+    return found
+
+
+async def test_a_term_takes_in_resources_while_they_are_listed(stage: Stage, taken_in: list[frozenset[Key]]) -> None:
     is_listed = False
-    stage.leading = "first"
-    term = LeaderTerm("first", stage.shared, lambda: None, lambda: is_listed)
+    term = stage.win("first", lambda: is_listed)
     running = asyncio.create_task(term.run())
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     await asyncio.to_thread(wait_for, lambda: frozenset({ROOF}) in taken_in, "the Gateway is taken in before the end")
@@ -138,6 +144,18 @@ async def test_documents_that_cannot_be_read_before_the_first_turn_are_read_by_i
     running.cancel()
 
 
+async def test_a_turn_without_a_certain_lease_is_taken_again(stage: Stage) -> None:
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    term = stage.win("first")
+    assert await term.turn() is Turn.DONE
+    stage.put(2, {"eui": "0000000000000001", "suspended": True})
+    stage.leading = ""
+    assert await term.turn() is Turn.AGAIN
+    stage.leading = "first"
+    assert await term.turn() is Turn.DONE
+    assert term.verdicts[ROOF].reason == "Suspended"
+
+
 async def test_an_ended_term_has_no_effect(stage: Stage) -> None:
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     first = stage.win("first")
@@ -145,7 +163,26 @@ async def test_an_ended_term_has_no_effect(stage: Stage) -> None:
     stage.put(2, {"eui": "0000000000000001", "suspended": True})
     second = stage.win("second")
     written = len(stage.server.writes)
-    assert await first.turn() is Turn.DONE
+    assert await first.turn() is Turn.AGAIN
     assert len(stage.server.writes) == written
     assert await second.turn() is Turn.DONE
     assert second.verdicts[ROOF].reason == "Suspended"
+
+
+async def test_a_late_turn_of_an_ended_term_takes_no_change_from_the_next_term(
+    stage: Stage, taken_in: list[frozenset[Key]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(term_module, "_PREPARE_SECONDS", 3600.0)
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    first = stage.win("first")
+    assert await first.turn() is Turn.DONE
+    is_listed, before = False, len(taken_in)
+    second = stage.win("second", lambda: is_listed)
+    running = asyncio.create_task(second.run())
+    await asyncio.to_thread(wait_for, lambda: frozenset({ROOF}) in taken_in[before:], "the Gateway is taken in again")
+    stage.put(2, {"eui": "0000000000000001", "suspended": True})
+    assert await first.turn() is Turn.AGAIN
+    is_listed = True
+    assert await second.turn() is Turn.DONE
+    assert second.verdicts[ROOF].reason == "Suspended"
+    running.cancel()

@@ -33,6 +33,7 @@ class Compilation:
         reader: reads named objects that were never read.
         metrics: receive the times and the work of compiles.
         counts: returns the counts of registry documents.
+        permit: raises if the term of leadership is over.
 
     Attributes:
         check: compares with a full compile from time to time, while it runs.
@@ -46,6 +47,7 @@ class Compilation:
         reader: ReferenceReader,
         metrics: Metrics,
         counts: Callable[[], RegistryCounts] = RegistryCounts,
+        permit: Callable[[], None] = lambda: None,
     ) -> None:
         self._release_namespace = release_namespace
         self._cups_names = cups_names
@@ -55,6 +57,7 @@ class Compilation:
         self._metrics = metrics
         self._compiler: TurnCompiler | None = None
         self._never_read: frozenset[tuple[Reference, str]] = frozenset()
+        self._permit = permit
         self.counts = counts
         self.check = PlanCheck(metrics.compile_differences, self._discard_state)
 
@@ -77,20 +80,31 @@ class Compilation:
     async def up_to_date(
         self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
     ) -> tuple[TurnCompiler, WorldChanges]:
+        """Do the same as `take_in`, for a turn: `is_decided` then answers for the taken in state."""
+        self._never_read = self._store.references.never_read
+        return await self.take_in(counts, in_force, now)
+
+    async def take_in(
+        self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
+    ) -> tuple[TurnCompiler, WorldChanges]:
         """Return the updated compiler and the changes; a new compiler if the stored state is not valid.
 
         Args:
             counts: the counts of registry documents.
             in_force: the documents in force.
             now: the time, aware.
+
+        Raises:
+            NotLeadingError: this process no longer holds the Lease.
         """
+        # Each change is returned once. The next term may prepare already, and it needs all later changes.
+        self._permit()
         compiler = self._compiler
         if compiler is None or not compiler.is_valid_for(counts, in_force, now):
             self._store.return_all_next()
             leading = leading_count(counts, in_force)
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
         known = self._store.changes()
-        self._never_read = known.never_read
         if len(known.before) <= _FEW and not known.referenced and all(key.kind == GATEWAY for key in known.before):
             return compiler, _take_in(compiler, known)
         return compiler, await asyncio.to_thread(_take_in, compiler, known)

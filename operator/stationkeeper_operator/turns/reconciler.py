@@ -4,12 +4,13 @@ The trust is compiled and written first: a reduction of trust never waits for th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 
-from stationkeeper_operator.compiling.world_changes import WorldChanges
+from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.judging import Judging
@@ -57,12 +58,16 @@ class Reconciler:
         self._writer = PlanWriter(publisher, flow, compilation.change_waits)
         self._flow = flow
         self._now = now
-        # The changes since the last turn that the compiler has taken in, but judging and flow have not.
-        self._prepared: list[WorldChanges] = []
+        # The changes since the last turn that the compiler has taken in, but judging and flow have not: one for each
+        # resource, because a LIST may fail for hours while the watch reports changes.
+        self._prepared: dict[Key, ResourceChange] = {}
         self.deadline: datetime | None = None
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """Do a part of the next turn's work that needs no complete LIST: read the documents, and take in resources.
+
+        Returns:
+            Whether there were changed resources.
 
         Raises:
             ApiError: the Secrets cannot be read.
@@ -71,9 +76,10 @@ class Reconciler:
         """
         counts = self._compilation.counts()
         in_force = await self._publisher.in_force(counts.needed)
-        compiler, changes = await self._compilation.up_to_date(counts, in_force, self._now())
-        self._prepared.append(changes)
+        compiler, changes = await self._compilation.take_in(counts, in_force, self._now())
+        await asyncio.to_thread(_add, self._prepared, changes.resources)
         await asyncio.to_thread(compiler.set_in_force, in_force)
+        return bool(changes.resources)
 
     async def turn(self) -> Turn:
         """Take one turn.
@@ -89,7 +95,7 @@ class Reconciler:
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
-        self._prepared.append(changes)
+        await asyncio.to_thread(_add, self._prepared, changes.resources)
         await self._take_in_resources()
         self._flow.begin_turn(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
@@ -114,10 +120,16 @@ class Reconciler:
     async def _take_in_resources(self) -> None:
         # Call it also without resources, as after an installation: the pods are asked and served only after that.
         self._flow.take_in_resources({})
-        changes, self._prepared = self._prepared, []
-        for batch in batches((item for each in changes for item in each.resources.items()), IN_ONE_GO):
+        changes, self._prepared = self._prepared, {}
+        for batch in batches(changes.items(), IN_ONE_GO):
             changed = dict(batch)
             self._judging.take_in(changed)
             self._flow.take_in_resources(changed)
             await asyncio.sleep(0)
         self._judging.end_first_list()
+
+
+def _add(changes: dict[Key, ResourceChange], later: Mapping[Key, ResourceChange]) -> None:
+    for key, (before, after) in later.items():
+        earlier = changes.get(key)
+        changes[key] = ResourceChange(before if earlier is None else earlier.before, after)

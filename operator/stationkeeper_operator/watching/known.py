@@ -42,13 +42,11 @@ class StoreChanges:
         before: the resources that may have changed, with their earlier state.
         after: all present resources; other resources do not exist.
         referenced: the named objects that may have changed; None for one that does not exist.
-        never_read: the named keys whose existence is not known yet.
     """
 
     before: Mapping[Key, Resource | None]
     after: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject | None]
-    never_read: frozenset[tuple[Reference, str]]
 
     @property
     def world(self) -> WorldChanges:

@@ -17,6 +17,9 @@ from stationkeeper_operator.watching.reference_index import ReferenceIndex, vers
 
 Scope = tuple[str, str | None]
 
+_IN_ONE_STEP = 1_000
+"""The number of resources to go through in one step of a merge."""
+
 
 class ResourceStore:
     """The store; used from one thread only.
@@ -95,16 +98,18 @@ class ResourceStore:
         is_older = version < max(self._listed.get(scope, -1), self._begun.pop(scope, -1))
         # Set it now: a late report on a deleted or not yet merged resource must not count meanwhile.
         self._listed[scope] = version
-        held = [key for key in self._resources if _in_scope(key, scope)]
+        held = tuple(self._resources)
         for key, resource in listed.found.items():
             yield Change.NOTHING if resource is None else self._merge_item(resource, is_older)
             listed.found[key] = None
-        for key in held:
-            if key in listed.found or key not in self._resources:
-                yield Change.NOTHING
-            elif is_older or _version(self._resources[key]) <= version:
-                self._drop(key)
-                yield Change.REDUCTION
+        for start in range(0, len(held), _IN_ONE_STEP):
+            for key in [each for each in held[start : start + _IN_ONE_STEP] if _in_scope(each, scope)]:
+                if key in listed.found or key not in self._resources:
+                    yield Change.NOTHING
+                elif is_older or _version(self._resources[key]) <= version:
+                    self._drop(key)
+                    yield Change.REDUCTION
+            yield Change.NOTHING
         stale = [key for key, at in self._deleted.items() if _in_scope(key, scope) and (is_older or at <= version)]
         for key in stale:
             del self._deleted[key]
@@ -122,7 +127,7 @@ class ResourceStore:
             before = self._before
             after = {key: self._resources[key] for key in before if key in self._resources}
         self._before = {}
-        return StoreChanges(before, after, self.references.take_changed(), self.references.never_read)
+        return StoreChanges(before, after, self.references.take_changed())
 
     def snapshot(self) -> StoreSnapshot:
         """Return the present state."""

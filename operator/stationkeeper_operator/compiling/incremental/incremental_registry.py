@@ -98,8 +98,8 @@ class IncrementalRegistry:
             self.buckets[self.gateways.bucket_of(owner)].replace_resource(owner, remembered.candidate)
 
     def mark_gateways_naming(self, reference: Reference) -> None:
-        """Mark the Gateways that name a changed Secret or ConfigMap for a compile."""
-        self._changed.update(dict.fromkeys(self.gateways.naming(reference)))
+        """Mark the Gateways that name a changed Secret or ConfigMap for a compile; at first, all are marked anyway."""
+        self._changed.update(dict.fromkeys(self.gateways.naming(reference) if self._is_begun else ()))
 
     def set_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
         """Set the documents in force; return the keys that gateways of other namespaces have now."""
