@@ -12,7 +12,7 @@ from stationkeeper_core.published.documents import REGISTRY, TRUST, RegistryDocu
 from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
-from stationkeeper_operator.compiling.incremental import bucket_memory
+from stationkeeper_operator.compiling.incremental import bucket_memory, pause
 from stationkeeper_operator.resources.records import (
     GATEWAY,
     GATEWAY_DEFAULTS,
@@ -316,3 +316,30 @@ def test_in_a_full_document_a_refused_spec_still_takes_away_what_it_no_longer_na
     assert world.told[SECOND_A].reason == Reason.CAPACITY_EXCEEDED
     world.happens(gateway(GATEWAY_A, large(EUIS[0], "nonsense", trustedCAs=["c0"]), age=3))
     assert [each.trusted_cas for each in document_in(world).gateways] == [("a/c0",)]
+
+
+def naming(key: Key, number: int, age: int = 2) -> Event:
+    """Return a Gateway that names some TrustedCAs: more of them need more space, and allow more."""
+    names = [sha256(f"{each} {key}".encode()).hexdigest() for each in range(number)]
+    return gateway(key, {"eui": EUIS[int(key.name[1])], "lns": PLAIN, "client": {"trustedCAs": names}}, age=age)
+
+
+@pytest.mark.usefixtures("_space_for_one")
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_an_event_takes_no_space_of_a_gateway_that_waits_to_be_compiled_again(
+    earlier: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pause, "MOST_WITH_EVENTS", 0)
+    world, older = ChangingWorld(), naming(SECOND_A, 1, age=5)
+    # The document of these comes later, and what is in it is compiled first.
+    euis = [f"{each:016X}" for each in range(100) if bucket_of(EUI64(each)) > bucket_of(EUI64(int(EUIS[0], 16)))]
+    others = [("b", f"g{each}", {"eui": each, "lns": PLAIN}) for each in euis]
+    if earlier:
+        world.happens(older, naming(GATEWAY_A, earlier), *(made(GATEWAY, *each) for each in others))
+        world.happens()
+    changed = [made(GATEWAY, *each[:2], {**each[2], "suspended": True}) for each in others]
+    world.happens(older, naming(GATEWAY_A, 10), *changed)
+    # What is in force now waits behind the event to be compiled again.
+    world.happens(naming(SECOND_A, 10, age=5))
+    assert world.told[GATEWAY_A].accepted
+    assert world.told[SECOND_A].reason == Reason.CAPACITY_EXCEEDED

@@ -115,7 +115,10 @@ def _put_in_force(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], 
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
     for each in oldest_first:
-        record, before = each.minimal or each.fallback, held.get(each.resource.metadata.uid)
+        before = held.get(each.resource.metadata.uid)
+        # The fallback may be older: a Gateway waits to be compiled again after its desired record is put in force.
+        unchanged = each.desired if each.desired == before else None
+        record = each.minimal or unchanged or each.fallback
         if record is None:
             continue
         if before is None or record == before or _compressed_bytes(record) <= _compressed_bytes(before):
