@@ -1,5 +1,6 @@
 import random
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS, Bound
 from stationkeeper_operator.resources.records import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 
@@ -102,6 +103,32 @@ def test_the_number_of_authorities_is_bounded_and_so_are_the_certificates_of_a_n
         if (record := each.desired)
     ]
     assert len(fit(Contents(alone, document_of, "r", TRUST_BOUNDS), None).records) == MAX_NAMESPACE_CERTIFICATES
+
+
+class Counted(TrustedAuthority, frozen=True, kw_only=True):
+    """A record that counts how often it is compared."""
+
+    compared: ClassVar[int] = 0
+    __hash__ = TrustedAuthority.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return TrustedAuthority.__eq__(self, other)
+
+
+def test_a_full_document_compares_each_record_a_few_times() -> None:
+    def comparisons(number: int) -> int:
+        records = [Counted(namespace="n", name=f"{each:04}", uid=f"{each}", anchors=()) for each in range(number)]
+        authorities = [make_ca({}, each.name, uid=each.uid, age=int(each.uid)) for each in records]
+        candidates = [Candidate(one, each, each, None) for one, each in zip(authorities, records, strict=True)]
+        bounds = (Bound(1_000_000, share=900_000, shares=900_000, release_share=90_000, reserve=10_000),)
+        Counted.compared = 0
+        fitted = fit(Contents(candidates, document_of, "release", bounds), document_of(records[1:]))
+        assert len(fitted.records) == number
+        assert not fitted.fits_without_shares
+        return Counted.compared
+
+    assert comparisons(400) < 10 * comparisons(80)
 
 
 def many(count: int) -> list[TrustedCA]:

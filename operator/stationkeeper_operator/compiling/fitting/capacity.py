@@ -125,7 +125,7 @@ def _put_in_force(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], 
             base[each.key] = record
         else:
             growing.append((each.key, record))
-    filling.start(base, in_force, {key for key, record in base.items() if record not in held.values()})
+    filling.start(base, in_force, {key for key, record in base.items() if record != held.get(record.uid)})
     # If even the reserve is used up, such a record is removed: it must not stay as wide as it was.
     filling.add(growing, filling.may_reduce)
 
