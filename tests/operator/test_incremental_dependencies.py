@@ -28,6 +28,7 @@ from tests.operator.changing_world import (
     CONTENTS,
     EUIS,
     LNS,
+    MOVES,
     RELEASE,
     ROOTS,
     URI,
@@ -163,6 +164,16 @@ def test_a_default_with_other_tokens_and_another_uri_changes_gateways_with_the_s
     assert world.told[GATEWAY_A].lns_uri == world.told[GATEWAY_B].lns_uri == SECOND_URI
 
 
+def test_an_equal_default_of_another_namespace_is_named() -> None:
+    world, lns = ChangingWorld(), {"lns": {"uri": URI, "trust": LNS}}
+    defaults = [made(GATEWAY_DEFAULTS, each, "default", lns) for each in (RELEASE, "a")]
+    world.happens(*defaults, made(*GATEWAY_A, BY_DEFAULT))
+    world.happens()
+    assert "GatewayDefaults a/default" in world.told[GATEWAY_A].message
+    world.happens((Key(GATEWAY_DEFAULTS, "a", "default"), None))
+    assert f"GatewayDefaults {RELEASE}/default" in world.told[GATEWAY_A].message
+
+
 def test_another_reason_of_a_refused_default_is_reported_on_its_gateways() -> None:
     world = ChangingWorld()
     default = made(GATEWAY_DEFAULTS, "a", "default", {"lns": {"uri": URI, "trust": LNS, "auth": CLIENT}})
@@ -193,6 +204,17 @@ def test_a_gateway_is_compiled_again_when_a_trusted_ca_that_it_names_appears(nam
     assert "does not exist" in world.told[GATEWAY_A].message
     world.happens(made(TRUSTED_CA, RELEASE if "/" in name else "a", "c0", spec))
     assert "does not exist" not in world.told[GATEWAY_A].message
+
+
+def test_what_vouches_for_a_gateway_that_is_moved_here_changes_too() -> None:
+    world, moved = ChangingWorld(), {"eui": EUIS[0], "lns": PLAIN, "cups": MOVES[2]}
+    client = secret(Reference(SECRET, "b", "client"), CONTENTS["client"][0])
+    world.happens(client, made(TRUSTED_CA, "b", "c0", {"certificates": ROOTS[0]}), made(*GATEWAY_B, moved))
+    world.happens()
+    vouching = world.told[GATEWAY_B].vouching
+    world.happens(made(TRUSTED_CA, "b", "c1", {"certificates": "nonsense"}))
+    assert world.told[GATEWAY_B].accepted
+    assert world.told[GATEWAY_B].vouching != vouching
 
 
 def test_who_has_an_eui_is_decided_again_when_the_trust_is_put_in_force() -> None:
@@ -291,6 +313,7 @@ def large(eui: str, uri: str = "ws://lns:1", **client: Any) -> dict[str, Any]:
 def test_a_gateway_gets_the_space_of_one_that_is_deleted() -> None:
     world = ChangingWorld()
     world.happens(gateway(GATEWAY_A, large(EUIS[0]), age=3), gateway(SECOND_A, large(EUIS[1])))
+    world.happens()
     assert world.told[SECOND_A].reason == Reason.CAPACITY_EXCEEDED
     world.happens((GATEWAY_A, None))
     assert world.told[SECOND_A].accepted
