@@ -80,6 +80,7 @@ class LeaderTerm:
         settings, api, known, now = shared.settings, shared.api, shared.known, shared.now
         token_file = settings.internal_token
         self._changes = known.changes
+        self._store = known.store
         self._may_act = may_act
         self._compiler_is_used = asyncio.Lock()
         self._publisher = Publisher(
@@ -148,14 +149,22 @@ class LeaderTerm:
         """
         try:
             await self._counts_read.update()
-            await self._publisher.in_force(self._counts_read.counts.needed)
-            while not self._may_act():
-                async with self._compiler_is_used:
-                    was_changed = await self._reconciler.prepare()
+            while True:
+                was_changed = await self._prepare_once()
+                if self._may_act():
+                    return
                 await asyncio.sleep(_PREPARE_SECONDS if was_changed else _PREPARE_IDLE_SECONDS)
         except (ApiError, NotLeadingError, SupersededError) as error:
             fields = {"detail": f"{type(error).__name__} {error}".strip()}
             _log.info("the published documents are not read yet", extra={"fields": fields})
+
+    async def _prepare_once(self) -> bool:
+        """Prepare with the resources known so far; return whether some were new."""
+        if self._store.is_empty:
+            # Large documents take a second to decode; before the LIST, that would delay the start of the watch.
+            return False
+        async with self._compiler_is_used:
+            return await self._reconciler.prepare()
 
     async def turn(self) -> Turn:
         """Take a turn; a failure is logged, and the next turn completes the work."""

@@ -36,6 +36,7 @@ from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
+from tests.waiting import EVENTUALLY
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -215,12 +216,12 @@ async def test_a_status_of_a_frozen_leader_does_not_overwrite_a_later_one(
 
 
 async def _settle(waiting: Awaitable[Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(EVENTUALLY):
         await waiting
 
 
 async def _says(leader: Leader, key: Key, message: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(EVENTUALLY):
         while message not in str(decode_resource(GATEWAY, await leader.api.get(resource_path(*key))).status.value):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -18,6 +18,7 @@ from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.waiting import EVENTUALLY
 
 KEY = Key(GATEWAY, "team", "one")
 PATH = "/apis/stationkeeper.io/v1alpha1/namespaces/team/gateways/one"
@@ -77,7 +78,7 @@ class Stage:
 
 
 async def until(probe: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(EVENTUALLY):
         while not probe():  # noqa: ASYNC110 - the writer has no event for it
             await asyncio.sleep(0.005)
 

@@ -10,6 +10,7 @@ import pytest
 from stationkeeper_operator.watching.kopf_internals import NoMemories
 from stationkeeper_operator.watching.watch import Watch
 from stationkeeper_tools.ports import free_port
+from tests.waiting import EVENTUALLY
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ async def test_kopf_is_run_so_that_it_keeps_nothing_of_objects(
 
     monkeypatch.setattr(kopf, "operator", noted)
     running = asyncio.create_task(Watch(kubeconfig, (), lambda _report: None).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(EVENTUALLY):
         while not given:  # noqa: ASYNC110 - kopf runs in another thread
             await asyncio.sleep(0.01)
 

@@ -41,6 +41,11 @@ class ResourceStore:
         # The earlier state of the resources that changed since `changes`; None if everything must be returned.
         self._before: dict[Key, Resource | None] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no resource is known."""
+        return not self._resources
+
     def get(self, key: Key) -> Resource | None:
         """Return the resource; None if there is none."""
         return self._resources.get(key)
