@@ -1,5 +1,6 @@
 """What the incremental compile depends on, where events at random hardly ever show it."""
 
+import sys
 from hashlib import sha256
 from typing import Any
 
@@ -114,6 +115,16 @@ def test_another_error_of_a_spec_is_reported() -> None:
     assert "$.client" in world.told[GATEWAY_A].message
     world.happens(gateway(GATEWAY_A, {"lns": 7}))
     assert "$.lns" in world.told[GATEWAY_A].message
+
+
+def test_no_earlier_version_of_a_gateway_stays_in_memory() -> None:
+    world, spec = ChangingWorld(), {"eui": EUIS[0], "lns": PLAIN}
+    world.happens(made(*GATEWAY_A, spec, 3), made(*GATEWAY_B, spec))
+    world.happens()
+    before = [world.resources[each] for each in (GATEWAY_A, GATEWAY_B)]
+    world.happens(made(*GATEWAY_A, spec, 3, observedGeneration=1), made(*GATEWAY_B, spec, observedGeneration=1))
+    unused = [object()]
+    assert [sys.getrefcount(before[number]) for number in range(2)] == [sys.getrefcount(unused[0])] * 2
 
 
 # -- TrustedCAs and GatewayDefaults
