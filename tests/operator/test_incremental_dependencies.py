@@ -38,7 +38,7 @@ from tests.operator.changing_world import (
     made,
     secret,
 )
-from tests.operator.resource_building import make_pem, metadata
+from tests.operator.resource_building import NOW, make_pem, metadata
 
 BY_DEFAULT = {"eui": EUIS[0]}
 SECOND_URI = "wss://second.example.com:1"
@@ -183,6 +183,17 @@ def test_an_equal_default_of_another_namespace_is_named() -> None:
     assert "GatewayDefaults a/default" in world.told[GATEWAY_A].message
     world.happens((Key(GATEWAY_DEFAULTS, "a", "default"), None))
     assert f"GatewayDefaults {RELEASE}/default" in world.told[GATEWAY_A].message
+
+
+def test_a_compile_is_not_done_while_gateways_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pause, "LEAST_BEFORE_PAUSE", 0)
+    world, default = ChangingWorld(), Key(GATEWAY_DEFAULTS, "a", "default")
+    world.happens(made(*default, {"lns": {"uri": URI, "trust": LNS}}), made(*GATEWAY_A, BY_DEFAULT))
+    world.happens()
+    compiler = world.restarted()
+    assert compiler.compile(world.in_force, NOW).is_done
+    compiler.take_in(world.apply([made(*default, {"lns": {"uri": SECOND_URI, "trust": LNS}})]))
+    assert not compiler.compile(world.in_force, NOW, lambda: True).is_done
 
 
 def test_another_reason_of_a_refused_default_is_reported_on_its_gateways() -> None:
