@@ -1,11 +1,13 @@
 """After a restart, each document is written complete, and documents that an event waits for come first."""
 
+from datetime import timedelta
+
 import pytest
 
 from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, decode, encode, encode_payload
 from stationkeeper_operator.compiling.incremental import pause
 from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Reference
-from tests.operator.changing_world import ChangingWorld, made
+from tests.operator.changing_world import ChangingWorld, Step, made
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW
 
@@ -41,6 +43,15 @@ def test_named_secrets_that_are_read_after_their_gateways_are_taken_in_are_no_ev
         patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
         plan = compiler.compile(world.in_force, NOW, lambda: True)
     assert plan.work.gateways < number / 4
+
+
+def test_a_gateway_may_be_deleted_between_the_preparation_and_the_first_compile() -> None:
+    world = ChangingWorld()
+    world.happens(*fleet(2))
+    world.happens()
+    world.take(Step([(member(0), None)], timedelta(), 0, restarts=True, change_waits=False, prepared=3))
+    assert member(0) not in world.told
+    assert member(1) in world.told
 
 
 def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
