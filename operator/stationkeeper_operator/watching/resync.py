@@ -69,7 +69,7 @@ class Resync:
         changes: list[Change] = []
         async for page in self._api.pages(resource_path(kind, namespace)):
             version = page.resource_version
-            # A thread would gain nothing: decoding needs Python's lock too. The API server makes the next page meanwhile.
+            # A thread would gain nothing: decoding needs Python's lock. The API server makes the next page meanwhile.
             changes.append(await _in_slices(self._add(listed, page)))
             if listed.is_first:
                 # All of it stays. Garbage collection would look at it again and again while it grows.
