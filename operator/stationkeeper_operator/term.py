@@ -149,10 +149,10 @@ class LeaderTerm:
         """
         try:
             await self._counts_read.update()
-            while True:
+            if self._may_act():
+                await self._publisher.in_force(self._counts_read.counts.needed)
+            while not self._may_act():
                 was_changed = await self._prepare_once()
-                if self._may_act():
-                    return
                 await asyncio.sleep(_PREPARE_SECONDS if was_changed else _PREPARE_IDLE_SECONDS)
         except (ApiError, NotLeadingError, SupersededError) as error:
             fields = {"detail": f"{type(error).__name__} {error}".strip()}
