@@ -98,7 +98,7 @@ class Tab:
         await self.send("Input.dispatchKeyEvent", type="keyUp", **fields)
 
     async def submit(self) -> None:
-        """Submit a form by a key, on a page that does not load by itself, and wait for the page that comes of it."""
+        """Press the key that submits a form, and wait for the next page; the present page must not reload by itself."""
         before = len(self._loaded)
         await self.press("Enter", "\r")
         await self._until_loaded(lambda: len(self._loaded) > before)

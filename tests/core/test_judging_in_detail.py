@@ -1,6 +1,5 @@
 """What mutation testing found missing in the other tests of the judgement: words, work, and what is left out."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,9 +9,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust import examination, path_search
 from stationkeeper_core.trust.path_certificate import PathCertificate
-from stationkeeper_core.trust.verification import Path, Verdict, Verification, verify
+from stationkeeper_core.trust.verification import Verdict, Verification, verify
 from stationkeeper_core.x509.certificate import parse_certificate
 from tests.core import odd_certificates as odd
+from tests.core.asked_paths import Asked
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
@@ -23,22 +23,6 @@ ISSUING = ca("Issuing", ROOT)
 NAMES = x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])
 SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 LONG = ["x" * 40] * 4
-
-
-class Asked(list[Path]):
-    """The paths that OpenSSL was asked about."""
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
-    paths = Asked()
-
-    def noting(path: Path, seconds: int) -> Verification:
-        paths.append(path)
-        return verify(path, seconds)
-
-    monkeypatch.setattr(examination, "verify", noting)
-    yield paths
 
 
 def with_intermediate(intermediate: Signer, name: str = "ca", serials: tuple[str, ...] = ()) -> TrustedAuthority:

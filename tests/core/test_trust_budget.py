@@ -2,7 +2,6 @@
 
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,9 @@ from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.path_certificate import PathCertificate
-from stationkeeper_core.trust.verification import Path as TrustPath
-from stationkeeper_core.trust.verification import Verification, verify
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from tests.core import odd_certificates as odd
+from tests.core.asked_paths import Asked
 from tests.core.certificates import EUI, ca, leaf
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot, trust_document
 
@@ -34,22 +32,6 @@ SLOW_ONES = [
     )
     for number in range(9)
 ]
-
-
-class Asked(list[TrustPath]):
-    """The paths that OpenSSL was asked about."""
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
-    paths = Asked()
-
-    def noting(path: TrustPath, seconds: int) -> Verification:
-        paths.append(path)
-        return verify(path, seconds)
-
-    monkeypatch.setattr("stationkeeper_core.trust.examination.verify", noting)
-    yield paths
 
 
 def reason_of(judgement: Judgement, state: Snapshot) -> str:

@@ -114,7 +114,7 @@ class Step:
         published: the documents that are written after the turn; a number of 16 bits and one for the trust document.
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
-        until_deadline: whether the time passes to the moment at which something changes by itself, if there is one.
+        until_deadline: whether the time goes on to the deadline of the last plan, if it has one, instead of by `wait`.
         settles: whether all that was written is compiled before the next step. If not, its own event compiles the
             same once more, which hides what the next events should have done.
         prepared: what another process took in before the events: 0 nothing, 1 half of the resources, 2 all of them,
