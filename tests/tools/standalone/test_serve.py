@@ -1,24 +1,16 @@
 """`stationkeeper serve` as a process: what a gateway is told while its folder changes, and after crashes."""
 
-import asyncio
 import json
 import os
 import shutil
 import ssl
 import subprocess
-import time
 import urllib.request
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from stationkeeper_core.setting_values import Address
-from stationkeeper_tools.standalone.serve import ServeSettings, serve
-from stationkeeper_tools.standalone.state_folder import StateFolder
-from stationkeeper_tools.standalone.trial_certificate import ServerFiles
 from tests.tools.command_line import PROGRAM
 from tests.tools.manifest_files import EUI, LNS_URI, gateway, resource, token_secret, trusted_ca
 from tests.tools.standalone.serving import UNREACHED, Serving, pair
@@ -288,43 +280,6 @@ def test_a_first_manifest_is_waited_for(serving: Serving) -> None:
     serving.put("all.yaml", trusted_ca(), gateway("roof"))
 
     serving.until_told(LNS_URI)
-
-
-async def test_with_the_clock_at_1970_the_state_in_force_stays(serving: Serving) -> None:
-    serving.put("all.yaml", trusted_ca(), gateway("roof"))
-    serving.start()
-    serving.until_told(LNS_URI)
-    serving.end()
-    stop, begin = asyncio.Event(), time.monotonic()
-    serving.put("new.yaml", gateway("cellar", OTHER), gateway("again"))
-    loopback = Address("127.0.0.1", serving.cups)
-    server = ServerFiles(serving.state / "server.crt", serving.state / "server.key")
-    settings = ServeSettings(
-        manifests=serving.manifests,
-        namespace="default",
-        release_namespace="stationkeeper",
-        listen=loopback,
-        internal=Address("127.0.0.1", serving.internal),
-        server=server,
-        server_names=(),
-        token_authentication=False,
-        log_level="INFO",
-    )
-    with StateFolder(serving.state) as state:
-        wrong = partial(clock_at_1970, begin)
-        running = asyncio.create_task(serve(settings, state, lambda _kind, _fields: None, stop, wrong))
-        await asyncio.to_thread(serving.until_enforced, "Gateway", "cellar")
-        assert await asyncio.to_thread(serving.asks) == LNS_URI
-        assert await asyncio.to_thread(serving.asks, OTHER) == LNS_URI
-        assert serving.condition("Gateway", "again", "Accepted")["reason"] == "EUIConflict", (
-            "the older one keeps its EUI"
-        )
-        stop.set()
-        await running
-
-
-def clock_at_1970(begin: float) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time.monotonic() - begin)
 
 
 @pytest.mark.parametrize(

@@ -96,15 +96,21 @@ async def serve(
         await asyncio.to_thread(state.write_document, name, content)
 
     api = FolderApi(settings.release_namespace, documents, write_document, statuses)
-    api.cups = _pod(settings.internal)
+    api.cups = _pod(settings.internal, is_ready=False)
     watch = FolderWatch(settings.manifests, settings.namespace, state, api, now)
     # The name of a folder may be no UTF-8.
     folder = os.fsencode(settings.manifests).decode(errors="replace")
     about = {"manifests": folder, "listen": f"{settings.listen.host}:{settings.listen.port}"}
     board = StatusBoard(state, api, watch, tell, now, about)
     ended = asyncio.Event()
+
+    def serving() -> None:
+        # Only now: a resource is in force when gateways can connect, not when CUPS has loaded it.
+        api.cups = _pod(settings.internal, is_ready=True)
+        tell("serving", about)
+
     parts = [
-        serve_cups(_cups_settings(settings, state), ended, on_serving=lambda: tell("serving", about)),
+        serve_cups(_cups_settings(settings, state), ended, on_serving=serving),
         _operate(settings, state, api, watch, tell, ended, now),
     ]
     if settings.page is not None:
@@ -193,7 +199,7 @@ def _operator_settings(settings: ServeSettings, state: StateFolder) -> OperatorS
     )
 
 
-def _pod(internal: Address) -> Object:
+def _pod(internal: Address, *, is_ready: bool) -> Object:
     """Return the Pod by which the operator finds this process' CUPS."""
     return {
         "metadata": {"name": _POD, "uid": _POD},
@@ -201,6 +207,6 @@ def _pod(internal: Address) -> Object:
         "status": {
             "podIP": _ANY.get(internal.host, internal.host),
             "phase": "Running",
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "conditions": [{"type": "Ready", "status": str(is_ready)}],
         },
     }
