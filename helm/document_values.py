@@ -46,7 +46,9 @@ def documented(values: str) -> list[Documented]:
     Raises:
         UndocumentedError: one has no comment.
     """
-    return list(_walk(yaml.compose(values), yaml.safe_load(values), values.splitlines(), ()))
+    return list(
+        _walk(yaml.compose(values, yaml.CSafeLoader), yaml.load(values, yaml.CSafeLoader), values.splitlines(), ())
+    )
 
 
 def with_table(readme: str, found: list[Documented]) -> str:

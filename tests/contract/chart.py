@@ -211,7 +211,7 @@ def _rendered(values: str, options: tuple[str, ...], program: Path | None) -> tu
         "template", "stationkeeper", CHART, "--namespace", NAMESPACE, "--values", "-", *options,
         stdin=values, program=program,
     )  # fmt: skip
-    return tuple(manifest for manifest in yaml.safe_load_all(text) if manifest)
+    return tuple(manifest for manifest in yaml.load_all(text, yaml.CSafeLoader) if manifest)
 
 
 def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None = NAMESPACE) -> Manifest:

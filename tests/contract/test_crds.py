@@ -18,7 +18,7 @@ from stationkeeper_operator.rollout.certificate_usage import MAX_UNREGISTERED, U
 from stationkeeper_operator.rollout.gateway_observation import GatewayObservation
 
 FOLDER = Path("crds")
-CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+CRDS = {path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(FOLDER.glob("*.yaml"))}
 SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec, "gatewaydefaults": GatewayDefaultsSpec}
 Found = tuple[str, dict[str, Any]]
 

@@ -166,7 +166,7 @@ def test_each_reason_of_an_event_or_condition_is_a_constant() -> None:
 def examples() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, page in PAGES.items():
         for block in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
-            for document in yaml.safe_load_all(block):
+            for document in yaml.load_all(block, yaml.CSafeLoader):
                 if document and document.get("apiVersion", "").startswith("stationkeeper.io/"):
                     yield f"{name}: {document['kind']} {document['metadata']['name']}", document
 
@@ -188,7 +188,7 @@ def unknown_fields(value: Any, schema: dict[str, Any], path: str) -> Iterator[st
 
 @cache
 def spec_schema(kind: str) -> dict[str, Any]:
-    crds = (yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml"))
+    crds = (yaml.load(path.read_text(), yaml.CSafeLoader) for path in (ROOT / "crds").glob("*.yaml"))
     crd = next(each for each in crds if each["spec"]["names"]["kind"] == kind)
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert isinstance(schema, dict)

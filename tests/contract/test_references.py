@@ -21,7 +21,7 @@ from website.references.__main__ import DOCS, PAGES
 from website.references.settings import page as settings_page
 from website.references.table import table, text
 
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted(Path("crds").glob("*.yaml"))]
+CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(Path("crds").glob("*.yaml"))]
 
 
 @pytest.mark.parametrize("name", PAGES)

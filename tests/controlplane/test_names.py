@@ -20,7 +20,7 @@ from tests.waiting import wait_for
 
 GROUP = "stationkeeper.io"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-CRDS = [yaml.safe_load(path.read_text()) for path in sorted(Path("crds").glob("*.yaml"))]
+CRDS = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(Path("crds").glob("*.yaml"))]
 # The names of https://github.com/kubernetes-sigs/gateway-api/tree/main/config/crd/standard and of Istio.
 OTHERS = {
     "gateway.networking.k8s.io": ("Gateway", "gateways", "gateway", ["gtw"], ["gateway-api"]),

@@ -36,7 +36,8 @@ def rbac_files(package: Path = _PACKAGE, checkout: Path = _CHECKOUT) -> list[Pat
 def load(path: Path) -> list[Any]:
     """Return the YAML documents of a file, without empty ones."""
     with path.open(encoding="utf-8") as file:
-        return [document for document in yaml.safe_load_all(file) if document is not None]
+        # By the C library, since a definition takes a tenth of a second without it.
+        return [document for document in yaml.load_all(file, yaml.CSafeLoader) if document is not None]
 
 
 def _files(*folders: Path) -> list[Path]:

@@ -29,7 +29,8 @@ _ORDER = ("TrustedCA", "Gateway", "GatewayDefaults")
 
 def page() -> str:
     """Return the page."""
-    found = {each["spec"]["names"]["kind"]: each for each in (yaml.safe_load(p.read_text()) for p in CRDS.iterdir())}
+    definitions = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in CRDS.iterdir()]
+    found = {each["spec"]["names"]["kind"]: each for each in definitions}
     return _HEAD + "".join(_section(found.pop(kind)) for kind in _ORDER) + "".join(map(_section, found.values()))
 
 

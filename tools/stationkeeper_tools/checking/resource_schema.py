@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import cel
-import yaml
 from cel.stdlib import add_stdlib_to_context
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -21,7 +20,7 @@ from jsonschema.validators import extend
 from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.checking.manifests import Manifest
-from stationkeeper_tools.manifests import crd_files
+from stationkeeper_tools.manifests import crd_files, load
 
 _RULES = "x-kubernetes-validations"
 _KEPT = (
@@ -68,7 +67,8 @@ def definition(kind: str) -> Mapping[str, Any]:
 def _definitions() -> Mapping[str, Mapping[str, Any]]:
     found = {}
     for path in crd_files():
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
+        (document,) = load(path)
+        spec = document["spec"]
         found[spec["names"]["kind"]] = spec["versions"][0]["schema"]["openAPIV3Schema"]
     return found
 
