@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from stationkeeper_tools import sample_pki
 from stationkeeper_tools.binaries import (
     ControlPlaneBinaries,
     ProgramPlaces,
@@ -29,6 +30,7 @@ from stationkeeper_tools.binaries import (
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from tests.examples import DEFAULT, FAST
+from tests.sample_keys import SampleKeys
 
 # Neither an example nor the making of one is held to seconds, which a busy machine takes.
 COMMON = settings(
@@ -40,6 +42,7 @@ COMMON = settings(
 settings.register_profile("stationkeeper", COMMON, max_examples=DEFAULT)
 settings.register_profile("fast", COMMON, max_examples=FAST)
 settings.load_profile("stationkeeper")
+pytest.MonkeyPatch().setattr(sample_pki, "_rsa_key", SampleKeys())
 
 TESTS = Path(__file__).parent
 LAYERS = sorted(folder.name for folder in TESTS.iterdir() if any(folder.glob("**/test_*.py")))

@@ -8,10 +8,24 @@ from cryptography import x509
 
 from stationkeeper_core.x509.client_certificate import read_client_certificate
 from stationkeeper_core.x509.pem import parse_certificates
+from stationkeeper_tools import sample_pki
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
+from tests.sample_keys import MADE_ANEW, SampleKeys
 
 EUI = "0102030405060708"
 NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_pki, "_rsa_key", MADE_ANEW)
+
+
+def test_no_key_of_the_tests_comes_twice_and_each_has_2048_bits() -> None:
+    keys = SampleKeys()
+    moduli = [keys().public_key().public_numbers().n for _ in range(70)]
+    assert len(set(moduli)) == 70
+    assert {each.bit_length() for each in moduli} == {2048}
 
 
 def _verifies(folder: Path, leaf: KeyPair, anchor: KeyPair, *helpers: KeyPair) -> bool:
