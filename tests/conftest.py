@@ -81,14 +81,16 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test with its layer, and where processes share them begin with what takes longest.
 
-    What needs a program of somebody else is slow: each run of it takes a good part of a second.
+    What needs a program of somebody else is slow: each run of it takes a good part of a second. The files without a
+    slow test come last, so that all processes end at about the same time.
     """
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
         if OBTAINED.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: [layer not in item.path.parts for layer in LONGEST])
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: [*(layer not in item.path.parts for layer in LONGEST), item.path not in long])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
