@@ -4,7 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from stationkeeper_tools import sample_pki
 from stationkeeper_tools.sample_pki import KeyPair
+from tests.core.private_keys import written
 
 CA = "-addext basicConstraints=critical,CA:TRUE"
 
@@ -22,7 +24,7 @@ class WeakPki:
 
     def root(self, name: str, bits: int = 2048) -> KeyPair:
         """Return a self-signed root."""
-        self._run(f"req -x509 -sha256 -days 30 -newkey rsa:{bits} -keyout {name}.key -out {name}.crt -nodes {CA}", name)
+        self._run(f"req -x509 -sha256 -days 30 {self._key(name, f'rsa:{bits}')} -out {name}.crt {CA}", name)
         return self._pair(name)
 
     def issue(self, name: str, common_name: str, issuer: str, key: str = "rsa:2048", digest: str = "sha256") -> KeyPair:
@@ -35,20 +37,28 @@ class WeakPki:
             key: `rsa:BITS`, or `ec:CURVE`.
             digest: under the signature.
         """
-        kind, _, size = key.partition(":")
-        wanted = f"rsa:{size}" if kind == "rsa" else f"ec -pkeyopt ec_paramgen_curve:{size}"
         # Keys take most of the time, and clients never meet: those that are no CAs share one of each kind.
-        shared = self._folder / f"{kind}-{size}.key"
-        if "ca" not in name and shared.exists():
-            shutil.copy(shared, self._folder / f"{name}.key")
-            self._run(f"req -new -key {name}.key -out {name}.csr {CA}", common_name)
+        shared = self._folder / f"{key.replace(':', '-')}.key"
+        if "ca" in name or not shared.exists():
+            made = self._key(name, key)
         else:
-            self._run(f"req -new -newkey {wanted} -nodes -keyout {name}.key -out {name}.csr {CA}", common_name)
-            if "ca" not in name:
-                shutil.copy(self._folder / f"{name}.key", shared)
+            shutil.copy(shared, self._folder / f"{name}.key")
+            made = f"-key {name}.key"
+        self._run(f"req -new {made} -out {name}.csr {CA}", common_name)
+        if "ca" not in name and not shared.exists():
+            shutil.copy(self._folder / f"{name}.key", shared)
         files = f"-in {name}.csr -out {name}.crt -CA {issuer}.crt -CAkey {issuer}.key -CAcreateserial"
         self._run(f"x509 -req -days 20 -{digest} -copy_extensions {'copy' if 'ca' in name else 'none'} {files}")
         return self._pair(name)
+
+    def _key(self, name: str, wanted: str) -> str:
+        """Return the options of `openssl req` by which `name` has a key of the kind that is wanted."""
+        if wanted == "rsa:2048":
+            (self._folder / f"{name}.key").write_bytes(written(sample_pki._rsa_key()))
+            return f"-key {name}.key"
+        kind, _, size = wanted.partition(":")
+        new = wanted if kind == "rsa" else f"ec -pkeyopt ec_paramgen_curve:{size}"
+        return f"-newkey {new} -nodes -keyout {name}.key"
 
     def _pair(self, name: str) -> KeyPair:
         key, certificate = self._folder / f"{name}.key", self._folder / f"{name}.crt"
