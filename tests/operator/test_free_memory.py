@@ -39,6 +39,7 @@ def _pages(how: str) -> tuple[int, int]:
     return int(took), int(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc: others keep no such pool"
 )

@@ -20,6 +20,7 @@ DEEP = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEEP)
 def test_what_is_nested_too_deeply_is_refused_and_ends_no_process(name: str) -> None:
     program = (

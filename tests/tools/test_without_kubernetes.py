@@ -29,6 +29,7 @@ def service(path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", COMPOSE, ids=[each.parent.name for each in COMPOSE])
 def test_a_compose_file_is_valid_by_the_schema_of_the_specification(path: Path) -> None:
     program = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
