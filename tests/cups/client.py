@@ -150,31 +150,6 @@ def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str],
         connection.close()
 
 
-class Polled:
-    """The internal port, asked again and again over one connection; a refused or ended one is begun anew."""
-
-    def __init__(self, port: int) -> None:
-        # As in `_ask_internal`.
-        context = ssl._create_unverified_context()  # noqa: S323
-        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_SECONDS)
-
-    async def get(self, path: str) -> Answer:
-        """Return the answer, with status 0 where there is none."""
-        return await asyncio.to_thread(self._get, path)
-
-    def _get(self, path: str) -> Answer:
-        try:
-            self._connection.request("GET", path)
-            response = self._connection.getresponse()
-            return Answer(response.status, response.read(), dict(response.getheaders()))
-        except (*ENDED, http.client.BadStatusLine):
-            self.close()
-            return Answer(0, b"", {})
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE_SECONDS) -> float:
     """Wait for `condition`; how long that took, in seconds."""
     begin = time.monotonic()

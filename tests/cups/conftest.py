@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stationkeeper_cups.settings import Files, Settings
 from stationkeeper_cups.sources import file_source
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
-from tests.cups.client import Client, Polled, get_internal, until
+from tests.cups.client import Client, get_internal, until
 from tests.cups.documents import TOKEN_GATEWAYS, Gateway, Trusted, contents
 from tests.cups.pki import Pki
 
@@ -124,23 +124,11 @@ class Cups:
 
     async def loaded(self) -> None:
         """Wait until all that was published last is in force."""
-        with closing(Polled(self.internal_port)) as port:
+        await until(self._has_loaded, "the published generation is in force")
 
-            async def has_loaded() -> bool:
-                answer = await port.get("/generation")
-                return answer.status == 200 and answer.json()["generations"] == expected
-
-            expected = dict.fromkeys(DOCUMENTS, self.generation)
-            await until(has_loaded, "the published generation is in force")
-
-    async def serves(self) -> None:
-        """Wait until it says that it serves gateways."""
-        with closing(Polled(self.internal_port)) as port:
-
-            async def is_ready() -> bool:
-                return (await port.get("/readyz")).status == 200
-
-            await until(is_ready, "the server is ready")
+    async def _has_loaded(self) -> bool:
+        answer = await get_internal(self.internal_port, "/generation")
+        return answer.status == 200 and answer.json()["generations"] == dict.fromkeys(DOCUMENTS, self.generation)
 
     def client(self, pair: KeyPair | None, **options: object) -> Client:
         return Client(self.port, self._pki.server_ca, pair, **options)  # type: ignore[arg-type]
@@ -183,7 +171,7 @@ async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object)
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], list(gateways or (Gateway(pki.eui),)))
     cups.start()
-    await cups.serves()
+    await until(lambda: ready(cups), "the server is ready")
     yield cups
     await cups.stop()
 
