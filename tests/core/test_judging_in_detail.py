@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust import examination, path_search
 from stationkeeper_core.trust.path_certificate import PathCertificate
@@ -14,6 +15,7 @@ from stationkeeper_core.x509.certificate import parse_certificate
 from tests.core import odd_certificates as odd
 from tests.core.asked_paths import Asked
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
 DAY = timedelta(days=1)
@@ -192,6 +194,29 @@ def test_of_two_anchors_with_one_key_the_one_that_is_valid_longest_is_shown() ->
     record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=(ROOT.der, longer.der))
     (found,) = judged(presented(leaf(ROOT)), snapshot([record], [gateway()])).paths
     assert found.certificates[-1].der == longer.der
+
+
+def test_of_two_refused_paths_of_one_trusted_ca_the_first_is_shown() -> None:
+    revoked = [ca("Issuing", ROOT, key=ISSUING.key, ends=NOW + days * DAY, serial=days) for days in (20, 15)]
+    record = authority(
+        ROOT,
+        intermediates=tuple(each.der for each in revoked),
+        revocation_lists=(revocation_list(ROOT.certificate, 20, 15),),
+    )
+    (found,) = judged(presented(leaf(ISSUING)), snapshot([record], [gateway()])).paths
+    assert found.revocation is Reason.CERTIFICATE_REVOKED
+    assert found.certificates[1].der == revoked[0].der
+
+
+def test_a_shorter_path_that_fails_says_nothing_about_the_intermediate_of_the_proposed_one() -> None:
+    # All CAs have one name. OpenSSL takes an anchor without a key identifier as the issuer of the end entity.
+    stranger, root = ca("Root"), ca("Root", extensions=(x509.SubjectKeyIdentifier(b"root"),))
+    named = (x509.SubjectKeyIdentifier(b"between"), x509.AuthorityKeyIdentifier(b"root", None, None))
+    between = issue(Wish(name("Root"), ca=True, extensions=named), root)
+    end_entity = leaf(between, extensions=(x509.AuthorityKeyIdentifier(b"between", None, None),))
+    records = [authority(each, key, intermediates=(between.der,)) for key, each in (("a", stranger), ("b", root))]
+    found = judged(presented(end_entity), snapshot(records, [gateway()]))
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/b"]
 
 
 # -- one path
