@@ -162,6 +162,8 @@ class Operator:
     async def _shut_down(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         for task in tasks:
             task.cancel()
+        # A compile of very many Gateways takes half a minute, and the process waits for its thread: make it end early.
+        self._changes.wake(urgent=True)
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._leadership.release()

@@ -12,13 +12,14 @@ import pytest
 from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Settings
+from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler, TurnPlan
 from stationkeeper_tools.standalone import serve as serve_module
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder
 from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_certificate
 from tests.tools.manifest_files import LNS_URI, gateway, trusted_ca
 from tests.tools.standalone.serving import Serving
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
@@ -74,6 +75,26 @@ async def test_nothing_is_in_force_before_gateways_can_connect(
         assert ready() == ["serving", "status"]
         stop.set()
         await running
+
+
+async def test_the_end_does_not_wait_for_a_long_compile(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving.put("all.yaml", trusted_ca(), gateway("roof"))
+    loop, stop, compile_plan = asyncio.get_running_loop(), asyncio.Event(), TurnCompiler.compile
+    ended_early: list[bool] = []
+
+    def compile_for_long(self: TurnCompiler, *arguments: Any) -> TurnPlan:
+        change_waits = arguments[-1]
+        loop.call_soon_threadsafe(stop.set)
+        ended_early.append(wait_for(change_waits, "the compile is told to end", PROMPTLY))
+        return compile_plan(self, *arguments)
+
+    monkeypatch.setattr(TurnCompiler, "compile", compile_for_long)
+    with StateFolder(serving.state) as state:
+        server = trial_certificate(state, ["localhost"])
+        await serve(settings_of(serving, server), state, lambda _kind, _fields: None, stop)
+
+    await asyncio.to_thread(wait_for, lambda: ended_early, "the thread of the compile has ended")
+    assert ended_early == [True]
 
 
 async def opens_late(
