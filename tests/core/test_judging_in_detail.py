@@ -117,17 +117,15 @@ def test_without_the_answer_of_one_namespaces_revoking_cas_another_one_counts() 
     assert [each.trusted_ca.reference for each in found.paths] == ["tenant/theirs"]
 
 
-@pytest.mark.parametrize("expired", range(9))
+@pytest.mark.parametrize("expired", range(36, 44))
 def test_a_revoking_ca_that_could_not_even_be_asked_gives_no_answer(expired: int) -> None:
-    first = TrustedAuthority(
-        namespace="radio",
-        name="a",
-        uid="a",
-        anchors=(ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired))),
-        revoked_serials=("5",),
-    )
-    found = judged(presented(leaf(ROOT, serial=6)), snapshot([first, *revoking(600)], [gateway()]))
+    # Each small one takes 9 units, and the large one before the last takes nearly all that are left then.
+    anchors = (ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired)))
+    large = TrustedAuthority(namespace="radio", name="s", uid="s", anchors=anchors, revoked_serials=("5",))
+    last = authority(ROOT, "t", revoked_serials=("5",))
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([*revoking(427), large, last], [gateway()]))
     assert not found.paths
+    assert found.budget_spent
 
 
 def test_a_revoking_ca_that_found_a_path_has_answered_although_others_were_left_out() -> None:
@@ -160,6 +158,17 @@ def test_what_is_presented_is_not_tried_where_the_configured_path_decides(
     assert len(found.paths) == len(asked) == 1
 
 
+def test_a_presented_anchor_makes_no_path_to_another_anchor(asked: Asked) -> None:
+    lower = ca("Lower", ROOT)
+    # A TrustedCA that revokes something looks at every path.
+    record = TrustedAuthority(
+        namespace="radio", name="ca", uid="u", anchors=(lower.der, ROOT.der), revoked_serials=("5",)
+    )
+    found = judged(presented(leaf(lower, serial=6), lower), snapshot([record], [gateway()]))
+    assert [len(each.certificates) for each in found.paths] == [2]
+    assert len(asked) == 1
+
+
 def test_a_key_that_did_not_sign_is_not_tried_again_in_another_certificate(asked: Asked) -> None:
     wrong = ca("Issuing", ROOT)
     again = ca("Issuing", ROOT, key=wrong.key)
@@ -187,6 +196,25 @@ def test_of_two_anchors_of_one_name_the_one_with_the_named_key_is_tried_first(as
     named = x509.AuthorityKeyIdentifier.from_issuer_public_key(ROOT.key.public_key())
     assert judged(presented(leaf(right, extensions=(named,))), snapshot([record], [gateway()])).paths
     assert len(asked) == 1
+
+
+def test_intermediates_that_are_valid_now_are_tried_before_others_of_their_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(path_search, "MAX_PATHS", 4)
+    later = [ca("Issuing", ROOT, key=ISSUING.key, begins=NOW + DAY, ends=NOW + 20 * DAY) for _ in range(4)]
+    record = authority(ROOT, intermediates=tuple(each.der for each in (*later, ISSUING)))
+    (found,) = judged(presented(leaf(ISSUING)), snapshot([record], [gateway()])).paths
+    assert found.certificates[1].der == ISSUING.der
+
+
+def test_intermediates_of_a_key_that_did_not_sign_take_no_place_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_search, "MAX_PATHS", 4)
+    wrong = ca("Issuing", ROOT)
+    others = tuple(ca("Issuing", ROOT, key=wrong.key, ends=NOW + 20 * DAY).der for _ in range(4))
+    records = [authority(ROOT, "a", intermediates=others), authority(ROOT, "b", intermediates=(*others, ISSUING.der))]
+    found = judged(presented(leaf(ISSUING)), snapshot(records, [gateway()]))
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/b"]
 
 
 def test_of_two_anchors_with_one_key_the_one_that_is_valid_longest_is_shown() -> None:
