@@ -25,6 +25,8 @@ _BACKLOG_SECONDS = 1800.0
 _REST_SECONDS = 600.0
 BACKLOG = "stationkeeper_operator_statuses_waiting"
 _POLL_SECONDS = 1.0
+FEW_GATEWAYS, BUCKETS_FOR_MORE = 30_000, 64
+"""The advice of docs/operation.md, "Capacity": the gateways for which the chart's count of Secrets is right."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Figures:
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gateways", type=int, default=5000)
     parser.add_argument("--authorities", type=int, default=200, help="TrustedCAs")
-    parser.add_argument("--buckets", type=int, default=BUCKETS, help="registry Secrets")
+    parser.add_argument("--buckets", type=int, help="registry Secrets; default: as docs/operation.md advises")
     parser.add_argument("--changes", type=int, default=60)
     parser.add_argument("--reductions", type=int, default=30)
     parser.add_argument("--rest", type=float, default=_REST_SECONDS, help="seconds to look at it while nothing changes")
@@ -62,8 +64,15 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({name: getattr(figures, name) for name in Figures.__dataclass_fields__}))
 
 
+def advised_buckets(gateways: int) -> int:
+    """Return the number of registry Secrets that docs/operation.md advises."""
+    return BUCKETS if gateways <= FEW_GATEWAYS else BUCKETS_FOR_MORE
+
+
 async def _measure(folder: Path, options: argparse.Namespace) -> Figures:
-    async with large_cluster(folder, options.gateways, options.authorities, options.buckets) as cluster:
+    buckets = options.buckets or advised_buckets(options.gateways)
+    say(f"{buckets} registry Secrets")
+    async with large_cluster(folder, options.gateways, options.authorities, buckets) as cluster:
         changes = Changes(cluster)
         await _first_start(cluster, changes, options)
         return await _restart(cluster, changes, options)

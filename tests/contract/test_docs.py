@@ -17,6 +17,7 @@ from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES
 from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
 from stationkeeper_core.published.documents import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
 from stationkeeper_core.published.observation import MAX_PAGE, MAX_TEXT, DeliveryState
+from stationkeeper_core.published.registry_layout import BUCKETS
 from stationkeeper_core.x509.certificate import MAX_CERTIFICATE_BYTES
 from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
 from stationkeeper_core.x509.crl import MAX_CRL_BYTES, MAX_CRLS
@@ -30,6 +31,7 @@ from stationkeeper_operator.reporting.conditions import NO_OTHER_TRUSTED_CA, PUB
 from stationkeeper_operator.reporting.expiry import EXPIRING
 from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, decode_resource
+from tests.bench.operator import BUCKETS_FOR_MORE, FEW_GATEWAYS
 
 ROOT = Path()
 OPERATOR = ROOT / "operator/stationkeeper_operator"
@@ -269,6 +271,7 @@ NUMBERS = {
         f"| a page of `/observations` | {MAX_PAGE:,} records |",
         f"the version in the header of each published Secret, now {CONTRACT}.",
         f"after {FIRST_SECONDS:g} s, then every five minutes",
+        f"With more than some {FEW_GATEWAYS:,} gateways, use {BUCKETS_FOR_MORE} even if {BUCKETS} have room",
     ),
     "resources.md": (
         f"at most {MAX_URI_BYTES} characters",

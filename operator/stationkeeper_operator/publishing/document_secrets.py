@@ -41,6 +41,8 @@ class DocumentSecrets:
         self._permit = permit
         self._term = term
         self._floor = floor
+        # One at a time: several threads that decode would keep the event loop from Python's lock, and so from its LIST.
+        self._decoding = asyncio.Lock()
 
     async def read(self, document: str) -> HeldDocument:
         """Return the content of a document's Secret; an empty one if there is no Secret.
@@ -54,7 +56,8 @@ class DocumentSecrets:
             if error.is_not_found:
                 return HeldDocument()
             raise
-        return await asyncio.to_thread(read_held, document, secret)
+        async with self._decoding:
+            return await asyncio.to_thread(read_held, document, secret)
 
     async def read_if_allowed(self, document: str) -> HeldDocument:
         """Do the same as `read`; return an empty one if the Role, for example of an older chart, lacks the Secret.

@@ -16,6 +16,7 @@ from stationkeeper_operator.resources.specs import (
     Client,
     Endpoint,
     EndpointOfMany,
+    GatewaySpec,
     KeyRef,
     KeySource,
     Revocation,
@@ -23,6 +24,7 @@ from stationkeeper_operator.resources.specs import (
 )
 
 _ISSUER_CERTIFICATE, OWN_CERTIFICATE = "ca.crt", "tls.crt"
+_NOTHING: frozenset[tuple[Reference, str]] = frozenset()
 
 
 def source_reference(namespace: str, source: KeySource | TokenSource | None) -> tuple[Reference, str] | None:
@@ -46,6 +48,8 @@ def own_certificate(source: KeySource | None) -> KeySource | None:
 
 def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
     """Return the Secrets and ConfigMaps that the resource's spec names, each with a key, or with `EVERY_KEY`."""
+    if _uses_only_defaults(resource):
+        return _NOTHING
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
@@ -61,7 +65,17 @@ def references(resource: Resource) -> frozenset[Reference]:
 
 def admitting_references(resource: Resource) -> frozenset[Reference]:
     """Return the references that decide which clients are accepted: to certificates, CRLs or clients' tokens."""
+    if _uses_only_defaults(resource):
+        return frozenset()
     return frozenset(reference for reference, _ in _named(resource, _admitting_sources(resource)))
+
+
+def _uses_only_defaults(resource: Resource) -> bool:
+    """Return whether a resource is a Gateway with nothing but an EUI, as most of very many are: it names no object."""
+    if not isinstance(resource, Gateway):
+        return False
+    spec = resource.spec
+    return spec is None or spec == GatewaySpec(eui=spec.eui, suspended=spec.suspended)
 
 
 def _admitting_sources(resource: Resource) -> tuple[KeySource | TokenSource | None, ...]:

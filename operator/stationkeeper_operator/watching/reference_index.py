@@ -80,6 +80,8 @@ class ReferenceIndex:
         """
         new: _Names = reference_keys(resource) if resource is not None else ()
         old: _Names = reference_keys(held) if held is not None else ()
+        if not new and not old:
+            return
         if resource is not None:
             self._admitting.update(admitting_references(resource))
         if held is not None:

@@ -209,8 +209,7 @@ class IncrementalRegistry:
             self._reduced |= self._event_documents
         done, before = 0, None
         while self._backlog:
-            # `next(reversed(...))` takes longer with each key that was deleted at the end; `popitem` does not.
-            key, _ = self._backlog.popitem()
+            key, _ = self._backlog.popitem()  # `next(reversed(...))` would step over all keys that were deleted there.
             number = self._number(key)
             is_whole_document = number != before and before in self._reduced
             if pause.is_due(done) or (is_whole_document and pause.has_done_enough(done) and not self._has_compiled_all):
