@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust import examination, path_search
 from stationkeeper_core.trust.path_certificate import PathCertificate
@@ -14,6 +15,7 @@ from stationkeeper_core.x509.certificate import parse_certificate
 from tests.core import odd_certificates as odd
 from tests.core.asked_paths import Asked
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
 DAY = timedelta(days=1)
@@ -115,17 +117,15 @@ def test_without_the_answer_of_one_namespaces_revoking_cas_another_one_counts() 
     assert [each.trusted_ca.reference for each in found.paths] == ["tenant/theirs"]
 
 
-@pytest.mark.parametrize("expired", range(9))
+@pytest.mark.parametrize("expired", range(36, 44))
 def test_a_revoking_ca_that_could_not_even_be_asked_gives_no_answer(expired: int) -> None:
-    first = TrustedAuthority(
-        namespace="radio",
-        name="a",
-        uid="a",
-        anchors=(ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired))),
-        revoked_serials=("5",),
-    )
-    found = judged(presented(leaf(ROOT, serial=6)), snapshot([first, *revoking(600)], [gateway()]))
+    # Each small one takes 9 units, and the large one before the last takes nearly all that are left then.
+    anchors = (ROOT.der, *(ca("Root", ends=NOW - DAY).der for _ in range(expired)))
+    large = TrustedAuthority(namespace="radio", name="s", uid="s", anchors=anchors, revoked_serials=("5",))
+    last = authority(ROOT, "t", revoked_serials=("5",))
+    found = judged(presented(leaf(ROOT, serial=6)), snapshot([*revoking(427), large, last], [gateway()]))
     assert not found.paths
+    assert found.budget_spent
 
 
 def test_a_revoking_ca_that_found_a_path_has_answered_although_others_were_left_out() -> None:
@@ -158,6 +158,17 @@ def test_what_is_presented_is_not_tried_where_the_configured_path_decides(
     assert len(found.paths) == len(asked) == 1
 
 
+def test_a_presented_anchor_makes_no_path_to_another_anchor(asked: Asked) -> None:
+    lower = ca("Lower", ROOT)
+    # A TrustedCA that revokes something looks at every path.
+    record = TrustedAuthority(
+        namespace="radio", name="ca", uid="u", anchors=(lower.der, ROOT.der), revoked_serials=("5",)
+    )
+    found = judged(presented(leaf(lower, serial=6), lower), snapshot([record], [gateway()]))
+    assert [len(each.certificates) for each in found.paths] == [2]
+    assert len(asked) == 1
+
+
 def test_a_key_that_did_not_sign_is_not_tried_again_in_another_certificate(asked: Asked) -> None:
     wrong = ca("Issuing", ROOT)
     again = ca("Issuing", ROOT, key=wrong.key)
@@ -187,11 +198,53 @@ def test_of_two_anchors_of_one_name_the_one_with_the_named_key_is_tried_first(as
     assert len(asked) == 1
 
 
+def test_intermediates_that_are_valid_now_are_tried_before_others_of_their_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(path_search, "MAX_PATHS", 4)
+    later = [ca("Issuing", ROOT, key=ISSUING.key, begins=NOW + DAY, ends=NOW + 20 * DAY) for _ in range(4)]
+    record = authority(ROOT, intermediates=tuple(each.der for each in (*later, ISSUING)))
+    (found,) = judged(presented(leaf(ISSUING)), snapshot([record], [gateway()])).paths
+    assert found.certificates[1].der == ISSUING.der
+
+
+def test_intermediates_of_a_key_that_did_not_sign_take_no_place_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_search, "MAX_PATHS", 4)
+    wrong = ca("Issuing", ROOT)
+    others = tuple(ca("Issuing", ROOT, key=wrong.key, ends=NOW + 20 * DAY).der for _ in range(4))
+    records = [authority(ROOT, "a", intermediates=others), authority(ROOT, "b", intermediates=(*others, ISSUING.der))]
+    found = judged(presented(leaf(ISSUING)), snapshot(records, [gateway()]))
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/b"]
+
+
 def test_of_two_anchors_with_one_key_the_one_that_is_valid_longest_is_shown() -> None:
     longer = ca("Root", key=ROOT.key, ends=NOW + 20 * DAY)
     record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=(ROOT.der, longer.der))
     (found,) = judged(presented(leaf(ROOT)), snapshot([record], [gateway()])).paths
     assert found.certificates[-1].der == longer.der
+
+
+def test_of_two_refused_paths_of_one_trusted_ca_the_first_is_shown() -> None:
+    revoked = [ca("Issuing", ROOT, key=ISSUING.key, ends=NOW + days * DAY, serial=days) for days in (20, 15)]
+    record = authority(
+        ROOT,
+        intermediates=tuple(each.der for each in revoked),
+        revocation_lists=(revocation_list(ROOT.certificate, 20, 15),),
+    )
+    (found,) = judged(presented(leaf(ISSUING)), snapshot([record], [gateway()])).paths
+    assert found.revocation is Reason.CERTIFICATE_REVOKED
+    assert found.certificates[1].der == revoked[0].der
+
+
+def test_a_shorter_path_that_fails_says_nothing_about_the_intermediate_of_the_proposed_one() -> None:
+    # All CAs have one name. OpenSSL takes an anchor without a key identifier as the issuer of the end entity.
+    stranger, root = ca("Root"), ca("Root", extensions=(x509.SubjectKeyIdentifier(b"root"),))
+    named = (x509.SubjectKeyIdentifier(b"between"), x509.AuthorityKeyIdentifier(b"root", None, None))
+    between = issue(Wish(name("Root"), ca=True, extensions=named), root)
+    end_entity = leaf(between, extensions=(x509.AuthorityKeyIdentifier(b"between", None, None),))
+    records = [authority(each, key, intermediates=(between.der,)) for key, each in (("a", stranger), ("b", root))]
+    found = judged(presented(end_entity), snapshot(records, [gateway()]))
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/b"]
 
 
 # -- one path

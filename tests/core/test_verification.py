@@ -25,6 +25,14 @@ def test_a_path_that_openssl_shortens_does_not_count_as_the_proposed_one() -> No
     assert verify(_path(end_entity, AGAIN, ROOT), SECONDS).verdict is Verdict.ANOTHER_PATH
 
 
+def test_a_path_in_another_order_than_that_of_the_signatures_does_not_count() -> None:
+    upper = ca("Upper", ROOT)
+    lower = ca("Lower", upper)
+    end_entity = leaf(lower)
+    assert verify(_path(end_entity, lower, upper, ROOT), SECONDS).verdict is Verdict.VERIFIED
+    assert verify(_path(end_entity, upper, lower, ROOT), SECONDS).verdict is Verdict.ANOTHER_PATH
+
+
 @pytest.mark.parametrize(
     ("end_entity", "verdict", "depth", "signed"),
     [

@@ -361,6 +361,9 @@ def test_a_change_of_a_gateway_builds_no_document_from_all_its_candidates() -> N
         assert world.happens((member(9), None)).documents == 1
         world.happens()
         assert world.happens(made(*member(11), {**spec_of(11), "eui": moved})).documents
+        # Another namespace claims an EUI, and no longer does.
+        world.happens(made(GATEWAY, "b", "g0", spec_of(12)), published=0)
+        world.happens((Key(GATEWAY, "b", "g0"), None), published=0)
     assert not fits
 
 

@@ -210,5 +210,17 @@ def test_a_record_may_be_reduced_where_the_gateway_is_written_with_less(spec: di
     assert record_may_be_reduced(GATEWAY, resource) is may
 
 
+@pytest.mark.parametrize(
+    ("eui", "sources", "may"),
+    [(GATEWAY.eui, (), False), ("0" * 15 + "1", (), True), (GATEWAY.eui, GATEWAY.token_sources, True)],
+    ids=["nothing", "its EUI", "its tokens"],
+)
+def test_a_gateway_without_client_may_take_away(eui: str, sources: tuple[str, ...], may: bool) -> None:
+    resource = decode_resource("Gateway", {"metadata": {"uid": "u"}, "spec": {"eui": eui}})
+    assert isinstance(resource, Gateway)
+    # Without `client`, every TrustedCA in scope and every certificate is allowed.
+    assert record_may_be_reduced(replace(GATEWAY, token_sources=sources), resource) is may
+
+
 def test_a_record_whose_gateway_is_gone_may_be_reduced() -> None:
     assert record_may_be_reduced(GATEWAY, None)

@@ -14,7 +14,7 @@ from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds,
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
 from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
 from stationkeeper_operator.compiling.retention.identity import differing
-from stationkeeper_operator.resources.records import GATEWAY, Key
+from stationkeeper_operator.resources.records import Key
 
 Owner = tuple[EUI64, str]
 """An EUI and the namespace of the Gateway that claims it."""
@@ -259,10 +259,8 @@ class BucketMemory:
         for claim in claims:
             before, settled = claim.record, claim.settled
             claim.record = records.get(settled.key) if settled is not None else None
-            if claim.record != before:
-                # The record before may be of another Gateway.
-                found |= {_key(before)} if before is not None else set()
-                found |= {settled.key} if settled is not None else set()
+            if settled is not None and claim.record != before:
+                found.add(settled.key)
         return found
 
     def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
@@ -304,9 +302,8 @@ class BucketMemory:
             self._stale |= self._contested
         if is_contested:
             self._contested.add(eui)
-        elif eui in self._contested:
+        else:
             self._contested.discard(eui)
-            self._must_rebuild = True
         self._stale.add(eui)
 
     def _settle(self, grounds: Grounds) -> set[Key]:
@@ -351,8 +348,7 @@ class BucketMemory:
             return _has_same_records(old.candidate, new.candidate) and old.reserved == new.reserved
         # If everything fits, each Gateway's first choice is in the document, and it has no reservation.
         first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
-        same_record = old.candidate.key == new.candidate.key and first == then
-        return same_record and (then is not None or old.reserved == new.reserved)
+        return first == then and (then is not None or old.reserved == new.reserved)
 
     def _bucket(self) -> Bucket:
         bucket = Bucket(contested={format_hex(eui) for eui in self._contested})
@@ -360,10 +356,6 @@ class BucketMemory:
             if (decision := claim.decision()) is not None:
                 bucket.take_in(decision)
         return bucket
-
-
-def _key(record: RegisteredGateway) -> Key:
-    return Key(GATEWAY, record.namespace, record.name)
 
 
 def _has_same_records(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:

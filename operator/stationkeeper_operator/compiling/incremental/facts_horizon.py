@@ -29,7 +29,5 @@ def change_times(facts: SharedFacts, before: Document | None) -> Iterator[dateti
         yield from deadlines(record)
     for resource in facts.world.resources.values():
         if isinstance(resource, TrustedCA | GatewayDefaults):
-            for each in validities_of(resource, facts.world):
-                yield each.not_after
-                if each.not_before is not None:
-                    yield each.not_before
+            # Only a record, above, depends on the start of a certificate.
+            yield from (each.not_after for each in validities_of(resource, facts.world))

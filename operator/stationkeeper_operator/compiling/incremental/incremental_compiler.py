@@ -186,8 +186,6 @@ class IncrementalCompiler:
         trust, work = self.compile_trust(in_force, now), Work()
         self.set_in_force(in_force)
         assert self._trust is not None  # noqa: S101 - just compiled
-        if self._known.set_revoked(self._trust.records.values(), self._gateways):
-            self._are_facts_stale = True
         if self._are_facts_stale:
             self._compile_facts(now)
         facts = self._facts
@@ -248,6 +246,7 @@ class IncrementalCompiler:
         assert self._trust is not None  # noqa: S101 - the trust is compiled first
         all_resources = World(self._release, dict(self._other_kinds), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
+        self._known.set_revoked(self._trust.records.values(), self._gateways)
         self._facts = compile_facts(all_resources, self._trust, self._in_force, owners, self._known.found, now)
         self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())
         times = change_times(self._facts, self._in_force)

@@ -257,9 +257,7 @@ class IncrementalRegistry:
                 return
 
     def _update_verdicts(self, turn: "_Turn", pause: Pause) -> dict[Key, Verdict]:
-        found: dict[Key, Verdict] = {}
-        not_current: dict[Key, None] = {}
-        done = 0
+        found, not_current, done = dict[Key, Verdict](), dict[Key, None](), 0
         # The Gateways of events are at the end, where the next one is taken.
         while self._stale_verdicts and not pause.is_due(done):
             done += 1

@@ -23,24 +23,20 @@ class KnownCertificates:
         """The result of `known_certificates`, without certificates that nothing revokes."""
         return {name: set(counts) for name, counts in self._counts.items()}
 
-    def set_revoked(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> bool:
+    def set_revoked(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> None:
         """Set the revoked entries; if they have changed, search all Gateways again.
 
         Args:
             records: the TrustedCAs that will be in force.
             gateways: returns all Gateways that are not being deleted.
-
-        Returns:
-            Whether the result has changed.
         """
         entries = ((f"{each.namespace}/{each.name}", (*each.revoked_serials, *each.revoked_sha256)) for each in records)
         revoked = {name: frozenset(listed) for name, listed in entries if listed}
         if revoked == self._revoked:
-            return False
-        before, self._revoked, self._counts = self.found, revoked, {}
+            return
+        self._revoked, self._counts = revoked, {}
         for each in gateways() if revoked else ():
             self._count(each, 1)
-        return self.found != before
 
     def change(self, before: Gateway | None, after: Gateway | None) -> bool:
         """Apply a change of a Gateway; return whether the result has changed."""
