@@ -56,7 +56,9 @@ class Cups:
     ) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
-        self.port, self.internal_port = free_port(), free_port()
+        self.port = self.internal_port = free_port()
+        while self.internal_port == self.port:
+            self.internal_port = free_port()
         self.generation = 1
         self._pki = pki
         self._volumes = 0
