@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stationkeeper_core.published.documents import encode
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_port, free_ports
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
 from tests.cups.documents import Gateway, Trusted, contents
@@ -88,7 +88,7 @@ def stationkeeper(
     published.mkdir(exist_ok=True)
     for document, value in documents(fleet, members, 1).items():
         (published / document).write_bytes(value)
-    port, internal = free_port(), free_port()
+    port, internal = free_ports(2)
     command = [
         *(interpreter(), "-c", "from stationkeeper_cups.main import main; main()"),
         *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={published}"),

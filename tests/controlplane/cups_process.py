@@ -11,7 +11,7 @@ from typing import Any
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
 from tests.controlplane.operator_release import Release
@@ -46,7 +46,7 @@ class CupsProcess:
         self._server_ca, _ = server_ca.write(folder, "server-ca")
         certificates, key = make_server(["localhost"], ["127.0.0.1"], server_ca, now).write(folder, "server")
         (folder / "token").write_text(token)
-        self.internal_port, self._port = free_port(), free_port()
+        self.internal_port, self._port = free_ports(2)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
             "STATIONKEEPER_SOURCE": "files",

@@ -15,7 +15,7 @@ from stationkeeper_tools import control_plane as module
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.ports import free_port, is_free
+from stationkeeper_tools.ports import free_ports, is_free
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 from tests.waiting import wait_for
 
@@ -181,9 +181,10 @@ def test_a_port_that_somebody_takes_in_between_is_replaced_by_another(
     which: int, control_plane_binaries: ControlPlaneBinaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = [free_port(), free_port(), free_port()]
+        ports = [*free_ports(3)]
         ports[which] = taken.getsockname()[1]
-        monkeypatch.setattr(module, "free_port", lambda: ports.pop(0) if ports else free_port())
+        drawn = [ports]
+        monkeypatch.setattr(module, "free_ports", lambda count: drawn.pop() if drawn else free_ports(count))
 
         with ControlPlane(control_plane_binaries, tmp_path / "own") as running:
             assert ApiClient(running.admin_kubeconfig).items("/api/v1/namespaces")

@@ -15,7 +15,7 @@ from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Files, Settings
 from stationkeeper_cups.sources import file_source
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, get_internal, until
 from tests.cups.documents import TOKEN_GATEWAYS, Gateway, Trusted, contents
@@ -56,9 +56,7 @@ class Cups:
     ) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
-        self.port = self.internal_port = free_port()
-        while self.internal_port == self.port:
-            self.internal_port = free_port()
+        self.port, self.internal_port = free_ports(2)
         self.generation = 1
         self._pki = pki
         self._volumes = 0

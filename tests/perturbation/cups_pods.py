@@ -10,7 +10,7 @@ import yaml
 
 from stationkeeper_tools.cluster import CUPS, Cluster
 from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from tests.perturbation.fleet import RELEASE
 
@@ -35,7 +35,7 @@ class CupsPod:
         self.name = name
         self.token = token
         self._control_plane = control_plane
-        port, self.internal_port = free_port(), free_port()
+        port, self.internal_port = free_ports(2)
         self.url = f"https://127.0.0.1:{port}"
         kubeconfig = control_plane.service_account_kubeconfig(RELEASE, CUPS, folder / f"{name}.kubeconfig")
         api_token, internal = folder / f"{name}.api-token", folder / f"{name}.internal-token"

@@ -1,6 +1,10 @@
+import secrets
 import socket
 
-from stationkeeper_tools.ports import free_port, is_free
+import pytest
+
+from stationkeeper_tools import ports
+from stationkeeper_tools.ports import free_port, free_ports, is_free
 
 
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
@@ -13,3 +17,11 @@ def test_a_free_port_can_be_listened_on() -> None:
 
     with socket.create_server(("127.0.0.1", port)):
         assert not is_free(port)
+
+
+def test_free_ports_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter((7, 7, 8, 7, 9))
+    monkeypatch.setattr(secrets, "randbelow", lambda _: next(drawn))
+    monkeypatch.setattr(ports, "is_free", lambda _: True)
+
+    assert free_ports(3) == (20007, 20008, 20009)

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from stationkeeper_tools.binaries import ControlPlaneBinaries, ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.control_plane_pki import ControlPlanePki, make_pki
 from stationkeeper_tools.loopback_client import LoopbackClient
-from stationkeeper_tools.ports import free_port, is_free
+from stationkeeper_tools.ports import free_ports, is_free
 from stationkeeper_tools.private_files import private_folder, write_private
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.progress import Progress, silent
@@ -180,7 +180,7 @@ class ControlPlane:
 
     def _start_on_free_ports(self) -> None:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            self._ports = _Ports(free_port(), free_port(), free_port())
+            self._ports = _Ports(*free_ports(3))
             try:
                 self._start_both(self._ports)
             except ToolError as error:

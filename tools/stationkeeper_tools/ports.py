@@ -19,10 +19,23 @@ def free_port() -> int:
     Raises:
         ToolError: `PortTaken`: none was found.
     """
-    for _ in range(_ATTEMPTS):
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return as many different ports that were free just now; see `free_port`.
+
+    Raises:
+        ToolError: `PortTaken`: one was not found.
+    """
+    found: dict[int, None] = {}
+    for _ in range(_ATTEMPTS * count):
         port = _FIRST + secrets.randbelow(_COUNT)
         if is_free(port):
-            return port
+            found[port] = None
+        if len(found) == count:
+            return tuple(found)
     raise ToolError(ToolFault.PORT_TAKEN, f"none of {_ATTEMPTS} ports tried from {_FIRST} to {_FIRST + _COUNT} is free")
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from stationkeeper_tools.cluster import CUPS, OPERATOR, Cluster
 from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 
 START_SECONDS = 60.0
@@ -37,9 +37,10 @@ class ReleaseProcesses:
         self.log_folder = folder
         self._control_plane = control_plane
         self._namespace = namespace
-        self._operator_health = f"http://127.0.0.1:{free_port()}"
-        self.cups_url = f"https://127.0.0.1:{free_port()}"
-        self.internal_url = f"https://127.0.0.1:{free_port()}"
+        health, cups, internal = free_ports(3)
+        self._operator_health = f"http://127.0.0.1:{health}"
+        self.cups_url = f"https://127.0.0.1:{cups}"
+        self.internal_url = f"https://127.0.0.1:{internal}"
         self._internal_token = folder / "internal.token"
         self._internal_token.touch(mode=0o600)
         self._internal_token.write_text(secrets.token_urlsafe(36))

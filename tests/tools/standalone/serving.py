@@ -16,7 +16,7 @@ import yaml
 
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.gateway_client import Identity, RefusedError, update_info
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.ending import end
 from tests.tools.command_line import PROGRAM
@@ -43,7 +43,7 @@ class Serving:
         self.folder = folder
         self.manifests = folder / "manifests"
         self.state = folder / "state"
-        self.cups, self.internal = free_port(), free_port()
+        self.cups, self.internal = free_ports(2)
         self.told: list[dict[str, Any]] = []
         self.process: subprocess.Popen[str] | None = None
         self.options: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ import yaml
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.setting_values import Address
 from stationkeeper_tools.gateway_client import Identity, RefusedError, curl_command, update_info
-from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder
@@ -54,7 +54,7 @@ class _Example:
         self._manifests = folder / "manifests"
         self._folder = folder
         self._reported: list[tuple[str, Mapping[str, Any]]] = []
-        self._cups, self._internal = Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port())
+        self._cups, self._internal = (Address("127.0.0.1", port) for port in free_ports(2))
         self._url = f"https://localhost:{self._cups.port}"
 
     async def run(self) -> int:
