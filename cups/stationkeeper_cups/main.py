@@ -15,6 +15,7 @@ from functools import partial
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.record_types import prepare_record_types
 from stationkeeper_core.setting_values import Address, SettingsError
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.accepting.listener import Listener
@@ -115,6 +116,7 @@ async def serve(
     Raises:
         SettingsError: an address cannot be bound.
     """
+    prepare_record_types()
     metrics = Metrics()
     state = ServingState(
         metrics,

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NoReturn
 
+from stationkeeper_core.record_types import prepare_record_types
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
@@ -147,6 +148,7 @@ class Operator:
         Raises:
             RuntimeError: a part ended by itself.
         """
+        prepare_record_types()
         self._loop = asyncio.get_running_loop()
         self.metrics.tasks.set_function(partial(_count_tasks, self._loop))
         parts = (self._leadership.run, self._run_terms, self._list, self._watch_all, self._turns, self._verify)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.setting_values import Address
+from stationkeeper_cups import main as cups_module
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Settings
+from stationkeeper_operator import runtime as operator_module
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler, TurnPlan
 from stationkeeper_tools.standalone import serve as serve_module
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
@@ -95,6 +97,25 @@ async def test_the_end_does_not_wait_for_a_long_compile(serving: Serving, monkey
 
     await asyncio.to_thread(wait_for, lambda: ended_early, "the thread of the compile has ended")
     assert ended_early == [True]
+
+
+async def test_each_program_prepares_the_types_of_its_records(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.put("all.yaml", trusted_ca())
+    stop, prepared = asyncio.Event(), list[str]()
+    for program in (serve_module, cups_module, operator_module):
+        monkeypatch.setattr(program, "prepare_record_types", partial(prepared.append, program.__name__))
+
+    def tell(kind: str, _fields: Mapping[str, Any]) -> None:
+        if kind == "serving":
+            stop.set()
+
+    with StateFolder(serving.state) as state:
+        server = trial_certificate(state, ["localhost"])
+        await serve(settings_of(serving, server), state, tell, stop)
+
+    assert sorted(prepared) == sorted(each.__name__ for each in (serve_module, cups_module, operator_module))
 
 
 async def opens_late(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from stationkeeper_core.record_types import prepare_record_types
 from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Files
@@ -87,6 +88,7 @@ async def serve(
         OSError: the state folder cannot be read or written, or the page's address cannot be bound.
         RuntimeError: a part ended that must never end.
     """
+    prepare_record_types()
     if state.read(_TOKEN) is None:
         state.write(_TOKEN, secrets.token_urlsafe(36).encode())
     documents = await asyncio.to_thread(state.read_documents)
