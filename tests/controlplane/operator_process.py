@@ -32,8 +32,7 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """End it as a crash does."""
-        self._process.kill()
-        self._process.wait()
+        end(self._process, gently=False)
 
     def end(self) -> None:
         """Ends it when a test no longer needs it."""
