@@ -1,4 +1,4 @@
-"""One registry document by itself, with candidates that the compile of Gateways does not make today."""
+"""A single registry document, with candidates that today's Gateways never have."""
 
 from hashlib import sha256
 

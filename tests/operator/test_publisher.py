@@ -1,4 +1,5 @@
 import base64
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.publishing import document_secrets
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, highest_generation_in
+from stationkeeper_operator.publishing.held_document import HeldDocument, PublishedSecret, read_held
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -266,6 +269,25 @@ async def test_a_bounded_number_of_many_secrets_is_read_at_a_time(stage: Stage) 
     most = await stage.server.most_at_once(stage.publisher.in_force((1024,)))
     assert 1 < most <= 24
     assert {path(document) for document in layout_of(1024).documents} <= {each for _, each in stage.server.requests}
+
+
+async def test_the_secrets_that_are_read_are_decoded_one_at_a_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for document in DOCUMENTS:
+        stage.server.put(path(document), {})
+    under_way, most = set[str](), list[int]()
+
+    def decode_slowly(document: str, secret: PublishedSecret) -> HeldDocument:
+        under_way.add(document)
+        most.append(len(under_way))
+        time.sleep(0.005)
+        under_way.discard(document)
+        return read_held(document, secret)
+
+    monkeypatch.setattr(document_secrets, "read_held", decode_slowly)
+    await stage.publisher.in_force()
+    assert set(most) == {1}
 
 
 async def test_many_secrets_are_checked_in_turn_some_each_time(stage: Stage) -> None:

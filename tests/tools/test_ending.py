@@ -6,6 +6,8 @@ import pytest
 
 from tests.ending import end
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_process_that_crashed_is_noticed() -> None:
     with subprocess.Popen([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL) as process:

@@ -5,6 +5,7 @@ import pytest
 
 from stationkeeper_tools import ports
 from stationkeeper_tools.ports import free_port, free_ports, is_free
+from stationkeeper_tools.tool_errors import ToolError
 
 
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
@@ -25,3 +26,11 @@ def test_free_ports_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda _: True)
 
     assert free_ports(3) == (20007, 20008, 20009)
+
+
+def test_too_few_free_ports_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda port: port == 20007)
+    monkeypatch.setattr(secrets, "randbelow", lambda _: 7)
+
+    with pytest.raises(ToolError, match="of 200 ports tried from 20000 to 30000, 1 are free, and 2 are needed"):
+        free_ports(2)

@@ -36,7 +36,8 @@ def free_ports(count: int) -> tuple[int, ...]:
             found[port] = None
         if len(found) == count:
             return tuple(found)
-    raise ToolError(ToolFault.PORT_TAKEN, f"none of {_ATTEMPTS} ports tried from {_FIRST} to {_FIRST + _COUNT} is free")
+    tried = f"{_ATTEMPTS * count} ports tried from {_FIRST} to {_FIRST + _COUNT}"
+    raise ToolError(ToolFault.PORT_TAKEN, f"of {tried}, {len(found)} are free, and {count} are needed")
 
 
 def is_free(port: int) -> bool:

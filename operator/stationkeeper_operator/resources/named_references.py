@@ -65,8 +65,6 @@ def references(resource: Resource) -> frozenset[Reference]:
 
 def admitting_references(resource: Resource) -> frozenset[Reference]:
     """Return the references that decide which clients are accepted: to certificates, CRLs or clients' tokens."""
-    if _uses_only_defaults(resource):
-        return frozenset()
     return frozenset(reference for reference, _ in _named(resource, _admitting_sources(resource)))
 
 
