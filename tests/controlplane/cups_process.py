@@ -106,7 +106,9 @@ class CupsProcess:
         fresh.replace(self._documents / document)
 
     def ask(self, root: KeyPair, eui: int, *, reports_crc: int | None = None) -> str:
-        """Ask as the gateway `eui` with a certificate of `root`; `200`, or the reason of the refusal.
+        """Ask as the gateway `eui` with a certificate of `root`; `200`, the reason of the refusal, or `closed`.
+
+        It is `closed` if the server ends the connection instead of an answer: trust was taken away meanwhile.
 
         Args:
             root: who signs its certificate.
@@ -127,5 +129,7 @@ class CupsProcess:
             return "200" if answer.status == 200 else answer.read().decode("ascii").partition(":")[0]
         except ssl.SSLError as error:
             return f"TLS: {error.reason}"
+        except (ConnectionResetError, BrokenPipeError):
+            return "closed"
         finally:
             connection.close()
