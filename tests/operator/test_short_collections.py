@@ -53,12 +53,14 @@ def test_only_the_survivors_of_a_long_full_collection_are_set_aside(
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append("freeze"))
     monkeypatch.setattr(gc, "unfreeze", lambda: frozen.append("unfreeze"))
     with short_collections(lambda: next(times)):
+        frozen.clear()
         gc.collect(1)
         gc.collect()
     assert frozen == ["freeze", "unfreeze"][not is_set_aside :]
 
 
 def test_nothing_of_it_is_left_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(gc, "unfreeze", lambda: None)
     before: tuple[Any, ...] = gc.get_threshold(), list(gc.callbacks)
     with short_collections():

@@ -14,8 +14,8 @@ LONG_SECONDS = 0.002
 """The CPU time of a collection after which the surviving objects are set aside."""
 
 _FULL = 2
-# By default a full collection waits for ten of the middle generation: for 77,000 new objects, 8 ms.
-_MIDDLE_COLLECTIONS = 4
+# By default a full collection waits for ten of the middle generation: for 77,000 new objects, up to 40 ms.
+_MIDDLE_COLLECTIONS = 1
 
 
 @contextmanager
@@ -36,6 +36,10 @@ def short_collections(clock: Callable[[], float] = time.thread_time) -> Iterator
         elif clock() - began > LONG_SECONDS:
             gc.freeze()
 
+    gc.collect()
+    gc.freeze()
+    # A full collection also waits for a quarter of the objects that the last one has left: now for none.
+    gc.collect()
     thresholds = gc.get_threshold()
     gc.set_threshold(*thresholds[:2], _MIDDLE_COLLECTIONS)
     gc.callbacks.append(collected)
