@@ -25,6 +25,8 @@ _SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _FLAGS = (
     "--headless=new",
+    # Containers and Ubuntu forbid the sandbox, and Chromium does not start without it. Only our own page is opened.
+    "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -200,8 +202,7 @@ class Browser:
 async def browser() -> AsyncIterator[Browser]:
     """Run Chromium while the context is open."""
     with tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True) as folder:
-        # It has no sandbox for the user root.
-        flags = (*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={folder}")
+        flags = (*_FLAGS, f"--user-data-dir={folder}")
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             PROGRAM, *flags, "about:blank", stdout=quiet, stderr=quiet, start_new_session=True
