@@ -94,7 +94,7 @@ def test_the_sdist_has_the_whole_chart_with_its_definitions(sdist: Path) -> None
 
 def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) -> None:
     done = python(
-        "from stationkeeper_tools.manifests import crd_files, rbac_files; "
+        "from stationkeeper_tools.shipped_manifests import crd_files, rbac_files; "
         "import stationkeeper_core, stationkeeper_cups.main, stationkeeper_operator.main; "
         "import stationkeeper_tools.page.rendering; "
         "print(stationkeeper_core.__file__, len(crd_files()), len(rbac_files()))",

@@ -23,7 +23,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_tools import manifests
+from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
@@ -360,7 +360,7 @@ class Release:
     def _grant(self) -> None:
         accounts = f"/api/v1/namespaces/{self.namespace}/serviceaccounts"
         self._api.create(accounts, {"metadata": {"name": _ACCOUNT}})
-        rules = {path.stem: manifests.load(path)[0] for path in manifests.rbac_files()}
+        rules = {path.stem: shipped_manifests.load(path)[0] for path in shipped_manifests.rbac_files()}
         self._bind(self.namespace, "operator-release", rules["operator-release"])
         for namespace in (self.namespace, self.team) if self._namespaced else (None,):
             self._bind(namespace, f"{self.namespace}-resources", rules["operator-resources"])

@@ -19,8 +19,8 @@ from stationkeeper_cups.sources.kubernetes_source import ApiServer, KubernetesSo
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.manifests import load, rbac_files
 from stationkeeper_tools.sample_pki import make_root, make_server
+from stationkeeper_tools.shipped_manifests import load, rbac_files
 from tests.cups.client import until
 from tests.cups.documents import Gateway, contents
 
