@@ -1,4 +1,4 @@
-"""`stationkeeper page` beside a real API server, with the rights that the chart gives it."""
+"""`stationkeeper page` with a real API server and the chart's rights."""
 
 import subprocess
 import time
@@ -30,7 +30,7 @@ SEEN = "2026-05-01T00:00:00Z"
 
 
 class Stage:
-    """A cluster of its own, which a test may break, and a page of one of its namespaces."""
+    """A separate cluster, which a test may break, and a page of one of its namespaces."""
 
     def __init__(self, own: ControlPlane, folder: Path) -> None:
         self.own = own

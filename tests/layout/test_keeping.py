@@ -1,4 +1,4 @@
-"""What helps people to keep the project says the same as the project: dependabot, pre-commit, the dev container."""
+"""The files for contributors agree with the project: dependabot, pre-commit, the dev container, pages."""
 
 import importlib.util
 import json
@@ -89,7 +89,7 @@ def test_the_picture_of_a_request_names_symbols_that_exist() -> None:
 
 
 def parents_of(name: str) -> Iterator[str]:
-    """Yield the packages and modules that may hold a symbol, the innermost first."""
+    """Yield the packages and modules that may contain a symbol, the innermost first."""
     while "." in name:
         name = name.rpartition(".")[0]
         if name.rpartition(".")[2].islower():
