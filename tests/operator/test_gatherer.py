@@ -17,6 +17,7 @@ from stationkeeper_core.published.documents import (
     TrustedAuthority,
 )
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing import asked_pods, pod_events
 from stationkeeper_operator.observing.asked_pods import AskedPods
@@ -134,8 +135,7 @@ class Stage:
         del self.server.objects[f"/api/v1/namespaces/release/pods/{name}"]
 
     async def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
-        held = {document: before} if before is not None else {}
-        await self.flow.published(held, {document: after}, {document: generation})
+        await self.flow.published({document: document_changes(before, after)}, {document: generation})
 
     def status(self, key: Key) -> dict[str, Any]:
         found: dict[str, Any] = self.server.objects[PATHS[key]]["status"]
