@@ -37,7 +37,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """What is checked.
+    """The release to check.
 
     Attributes:
         out: a folder for the built files.

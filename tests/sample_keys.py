@@ -1,7 +1,7 @@
-"""The RSA keys of the sample PKI while tests run: made in 0.3 ms from primes that stand here, where others take 70 ms.
+"""RSA keys of the sample PKI for tests: made in 0.3 ms from fixed primes; random ones take 70 ms.
 
-Each process of the tests makes thirty of them and more. No key comes twice in a process. The keys share primes, so they
-are safe for nothing but tests.
+Each process of the tests makes thirty of them and more. A process uses each key only once. The keys share primes, so
+they are safe only for tests.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ _PRIMES = (
 
 
 class SampleKeys:
-    """Return another key of 2048 bits with each call; a random one after all pairs of primes were taken."""
+    """Returns another key of 2048 bits with each call; random ones after all pairs of primes are used."""
 
     def __init__(self) -> None:
         numbers = [int(each, 16) for each in _PRIMES]

@@ -48,7 +48,7 @@ func main() {
 
 @dataclass(frozen=True)
 class _Module:
-    """What to build of one `go.mod`.
+    """The programs to build from one `go.mod`.
 
     Attributes:
         packages: the import paths of the programs, which are called as these end.

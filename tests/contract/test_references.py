@@ -1,4 +1,4 @@
-"""The pages of the reference are what the code makes of them, and lack nothing of it."""
+"""The pages of the reference are up to date and complete."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Faults, on a real API server: the state converges by itself, and what was removed stays so."""
+"""After faults on a real API server, the state converges by itself, and removed trust stays removed."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def published_by(operator: OperatorProcess) -> list[str]:
 
 
 def written_by(operator: OperatorProcess) -> list[tuple[str, int]]:
-    """The documents that it wrote, with their generations."""
+    """Return the documents that it wrote, with their generations."""
     return [(line["document"], line["generation"]) for line in operator.lines() if line["event"] == "published"]
 
 
@@ -147,7 +147,7 @@ def test_the_next_operator_continues_after_a_kill_between_two_writes(cluster: Re
 
 
 def kill_while_it_writes(cluster: Release, *, suspended: bool) -> dict[str, int]:
-    """Make all documents out of date, and kill the operator that writes them as soon as one is written.
+    """Change all documents, and kill the operator as soon as it has written one of them.
 
     Returns:
         The generations before that.
@@ -174,7 +174,7 @@ def kill_while_it_writes(cluster: Release, *, suspended: bool) -> dict[str, int]
 
 
 def apply_fleet(cluster: Release, *, suspended: bool, begin: int = 0) -> None:
-    """Gateways in every bucket."""
+    """Apply Gateways in every bucket."""
     for number in range(begin, FLEET):
         cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}", suspended=suspended))
 

@@ -1,4 +1,4 @@
-"""A CRL's ConfigMap is made and renewed by the one command that the pages give."""
+"""One command of the pages creates and renews the ConfigMap of a CRL."""
 
 import os
 import re

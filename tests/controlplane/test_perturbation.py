@@ -1,4 +1,4 @@
-"""The operator behind a proxy that perturbs what it and the API server say: see `tests/perturbation`."""
+"""The operator behind a proxy that disturbs its connection with the API server: see `tests/perturbation`."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -17,7 +17,7 @@ SHORT_SECONDS = 1.0
 
 
 class CutLists(Plan):
-    """Cuts the first LIST of Gateways and each second one after it, anywhere, and does nothing else."""
+    """A plan that cuts the first LIST of Gateways and each second one after it, and does nothing else."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, SHORT_SECONDS)

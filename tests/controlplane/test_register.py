@@ -1,4 +1,4 @@
-"""`stationkeeper register --apply` on a real API server: idempotent, and beside other managers."""
+"""`stationkeeper register --apply` on a real API server: it can be repeated, and works beside other managers."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from tests.tools.test_register import FIRST, KEY, LNS_SECRET, SECOND, states, tt
 
 
 class Place:
-    """A namespace of its own, and the command that registers into it."""
+    """A separate namespace, and the command that registers gateways in it."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.api = ApiClient(kubeconfig)

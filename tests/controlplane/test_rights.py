@@ -1,4 +1,4 @@
-"""What the two ServiceAccounts may do, and that they may do nothing else: each verb on each resource is tried."""
+"""The rights of the two ServiceAccounts: every verb on every resource is tried, and all others are refused."""
 
 import base64
 import http.client
@@ -56,7 +56,7 @@ IN_THE_RELEASE = {"create coordination.k8s.io/leases", "list /pods", "create /ev
 
 
 class Cluster:
-    """The administrator's view of a cluster."""
+    """A cluster, as its administrator sees it."""
 
     def __init__(self, running: ControlPlane) -> None:
         self.control_plane = running
@@ -73,11 +73,11 @@ class Cluster:
         )
 
     def close(self) -> None:
-        """End the connection; the next question opens another one. The API server ends one that was idle for long."""
+        """Close the connection; the next request opens another one. The API server closes one that is idle for long."""
         self._connection.close()
 
     def resources(self) -> Iterator[tuple[str, str]]:
-        """Group and name of each resource that the API server has, subresources among them."""
+        """Return group and name of each resource of the API server, with subresources."""
         groups = [f"/apis/{each['preferredVersion']['groupVersion']}" for each in self.api.get("/apis")["groups"]]
         for path in ("/api/v1", *groups):
             for each in self.api.get(path)["resources"]:

@@ -1,4 +1,4 @@
-"""Two operators of two releases on one API server, that serve the same namespace and know different things of it."""
+"""The operators of two releases serve one namespace on one API server, and know different things about it."""
 
 import time
 from collections.abc import Iterator

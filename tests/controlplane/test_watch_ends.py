@@ -1,4 +1,4 @@
-"""kopf ends where an API server, or what stands before it, answers what kopf does not expect: the operator goes on."""
+"""kopf ends after an answer of the API server, or of a proxy, that it does not expect: the operator continues."""
 
 import base64
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ BEGUN_AGAIN = "the watch ended, beginning again"
 
 
 class Once(Plan):
-    """Perturbs the first request of a kind, and nothing else."""
+    """A plan that disturbs the first request of a kind, and nothing else."""
 
     def __init__(self, traffic: str, kind: Kind) -> None:
         super().__init__(0, 0.0)
@@ -53,7 +53,7 @@ def proxy(control_plane: Any, tmp_path: Path) -> Iterator[Proxy]:
 
 
 def start_behind(proxy: Proxy, cluster: Release, folder: Path) -> OperatorProcess:
-    """Return an operator that reaches the API server by the proxy alone."""
+    """Return an operator that reaches the API server only through the proxy."""
     environment = cluster.environment("behind")
     content = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text())
     authority = base64.b64encode(proxy.authority_pem).decode()

@@ -63,7 +63,7 @@ def openssl_verifies(end_entity: bytes, anchor: bytes) -> bool:
 
 
 def name_of(*values: tuple[bytes, int]) -> bytes:
-    """Return an organisation for each string, and the EUI as Common Name."""
+    """Return a name with an organisation for each string, and the EUI as the Common Name."""
     parts = (rdn(attribute(ORGANISATION, value, tag)) for value, tag in values)
     return sequence(*parts, rdn(attribute(COMMON_NAME, EUI.encode())))
 

@@ -1,4 +1,4 @@
-"""Fields that only few, unusual encoders write into certificates."""
+"""Certificate fields that only a few unusual encoders write."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The port for proxies that end TLS: only known proxies are trusted, and each gateway is judged as in a handshake."""
+"""The port for proxies that terminate TLS: only known proxies are trusted; gateways are judged as in a handshake."""
 
 import asyncio
 from datetime import UTC, datetime

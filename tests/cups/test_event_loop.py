@@ -1,4 +1,4 @@
-"""The server's own event loop does what asyncio's does, for asyncio's transports and for readers and writers."""
+"""The server's own event loop behaves like asyncio's, for asyncio's transports and for readers and writers."""
 
 import asyncio
 import selectors

@@ -103,7 +103,7 @@ async def test_a_root_needs_the_intermediate_from_the_ca_or_the_client(cups: Cup
 
 
 def _gateway_that_is_a_ca(eui: str, issuer: KeyPair, now: datetime) -> KeyPair:
-    """As `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
+    """Return a certificate as `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
     key = rsa_key(2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, eui)])
     builder = (

@@ -1,4 +1,4 @@
-"""What connections cost, and that silent ones take no server down: under a real memory limit of the kernel."""
+"""The memory of connections; silent ones cannot stop the server, under a real memory limit of the kernel."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
 @contextmanager
 def _cgroup() -> Iterator[Path]:
-    """Yield a memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
+    """Yield a memory cgroup with the chart's limit; skip the test if this machine does not allow that."""
     is_v2 = (_V2 / "cgroup.controllers").exists()
     folder = (_V2 if is_v2 else _V1) / f"stationkeeper-test-{os.getpid()}"
     try:
@@ -51,7 +51,7 @@ def _cgroup() -> Iterator[Path]:
 
 @contextmanager
 def _confined(cups: Cups, cgroup: Path, log: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield the server as a process that starts inside of `cgroup`."""
+    """Yield a server process in `cgroup`."""
     code = (
         "import pathlib, os; "
         f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "

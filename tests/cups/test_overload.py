@@ -1,4 +1,4 @@
-"""More clients than the server can serve, on real sockets: which begin, which wait, which are dropped and why."""
+"""More clients than the server can serve, on real sockets: which ones begin, wait, or are closed, and why."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Silent(asyncio.Protocol):
-    """A protocol that sends nothing, so that a connection stays as long as its client wants."""
+    """A protocol that sends nothing, so that a connection stays open as long as its client wants."""
 
 
 @dataclass
@@ -43,8 +43,8 @@ class _Port:
     """A listener, and the results of its clients.
 
     Attributes:
-        begun: the addresses whose handshakes began, in their order.
-        most: how many handshakes there were at a time.
+        begun: the addresses of begun handshakes, in order.
+        most: the largest number of handshakes at a time.
     """
 
     number: int
@@ -55,7 +55,7 @@ class _Port:
     listener: Listener | None = None
 
     async def idle(self) -> None:
-        """Wait until nobody waits."""
+        """Wait until no client waits."""
 
         async def nobody() -> bool:
             return self.listener is not None and self.listener.waiting + self.listener.silent == 0
@@ -64,7 +64,7 @@ class _Port:
         await until(nobody, "nobody waits")
 
     async def gone(self, number: int) -> None:
-        """Wait until so many were dropped."""
+        """Wait until that many connections were closed."""
 
         async def enough() -> bool:
             return self.dropped.total() >= number
@@ -100,7 +100,7 @@ async def _port(pki: Pki, limits: ConnectionLimits = LIMITS) -> AsyncIterator[_P
 
 
 class _Gateway:
-    """A client that goes one step at a time, from an address of its own."""
+    """A client that goes one step at a time, from its own address."""
 
     def __init__(self, port: int, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
         self.raw = socket.socket()
@@ -121,7 +121,7 @@ class _Gateway:
         return self
 
     async def finish(self) -> bool:
-        """Do the rest of the handshake; whether it was done."""
+        """Finish the handshake; return whether it succeeded."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -140,14 +140,14 @@ class _Gateway:
                 return True
 
     async def is_ended(self) -> bool:
-        """Return whether the server ends the connection soon."""
+        """Return whether the server soon closes the connection."""
         with suppress(ConnectionError):
             while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), 5):
                 pass
         return True
 
     def still_waits(self) -> bool:
-        """Return whether the server has neither answered nor ended the connection."""
+        """Return whether the server has neither answered nor closed the connection."""
         try:
             self.raw.recv(1, socket.MSG_PEEK)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The header of PROXY protocol, read from bytes."""
+"""Read the header of PROXY protocol."""
 
 import ipaddress
 

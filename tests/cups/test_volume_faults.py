@@ -73,7 +73,7 @@ async def test_a_missing_volume_changes_nothing_until_it_is_repaired(cups: Cups,
 
 @contextmanager
 def _small_volume(folder: Path) -> Iterator[None]:
-    """A volume of `VOLUME_BYTES` at `folder`, where this user may mount one."""
+    """Yield a small file system of `VOLUME_BYTES` at `folder`, if this user may mount one."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={VOLUME_BYTES}", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
@@ -86,7 +86,7 @@ def _small_volume(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
-    """Nothing more fits into `folder`; where that is no volume of its own, no file can get longer than nothing."""
+    """Fill `folder`; if it is no separate file system, limit the size of files to nothing."""
     if os.path.ismount(folder):
         filler = folder / "filler"
         with pytest.raises(OSError) as full, filler.open("wb", buffering=0) as file:

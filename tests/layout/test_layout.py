@@ -1,4 +1,4 @@
-"""The rules of the tree that no linter knows."""
+"""The rules of the tree that no linter checks."""
 
 import re
 import tomllib

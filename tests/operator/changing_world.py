@@ -1,4 +1,4 @@
-"""A small cluster that changes at random, and its compile: step by step, and each time from the beginning.
+"""A small cluster that changes at random, and its compile: step by step, and in full each time.
 
 There are few EUIs, keys and names, so that a change in one place often affects another one.
 """
@@ -89,7 +89,7 @@ Event = tuple[Key | Reference, Resource | ReferencedObject | None]
 
 
 def secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
-    """Return a Secret that is there from now on."""
+    """Return a Secret that exists from now on."""
     labels = {_TRUST if reference.name == "anchors" else _CREDENTIALS: label}
     meta: dict[str, Any] = {"name": reference.name, "namespace": reference.namespace, "labels": labels}
     if renewed_by:
@@ -99,7 +99,7 @@ def secret(reference: Reference, content: Mapping[str, bytes], label: str = "tru
 
 
 def made(kind: str, namespace: str, name: str, spec: Any, age: int = 2, **status: Any) -> Event:
-    """Return a resource that is there from now on."""
+    """Return a resource that exists from now on."""
     meta = metadata(name, namespace, age, f"uid-{namespace}-{name}-0")
     return Key(kind, namespace, name), decode_resource(kind, {"metadata": meta, "spec": spec, "status": status})
 
@@ -139,7 +139,7 @@ _MOST_COMPILES = 1_000
 
 
 class ChangingWorld:
-    """The cluster, its documents in force, and a compiler that receives the changes."""
+    """The cluster, its documents in force, and a compiler that gets the changes."""
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}

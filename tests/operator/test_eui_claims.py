@@ -55,7 +55,7 @@ def reserved(plan: PublishPlan) -> tuple[ReservedEUI, ...]:
 
 
 def run(*worlds: Sequence[Resource], start: Mapping[str, Document] | None = None) -> PublishPlan:
-    """Return the last plan of a history of worlds, each over what was in force before."""
+    """Return the last plan for a history of worlds; each plan is in force for the next one."""
     documents = start or {}
     for world in worlds:
         plan = plan_of(*world, in_force=documents)

@@ -71,7 +71,7 @@ REGISTRY = RegistryDocument(
 
 
 class Stage:
-    """The part of an operator that asks the pods, with pods that are real TLS servers."""
+    """The part of an operator that asks the pods, and pods that are real TLS servers."""
 
     def __init__(
         self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None, key_file: Path | None = None
@@ -103,7 +103,7 @@ class Stage:
         )
 
     def lay(self) -> None:
-        """A TrustedCA and a Gateway, judged."""
+        """Add a TrustedCA and a Gateway with their verdicts."""
         specs: dict[Key, dict[str, Any]] = {CA: {"certificates": "x"}, GTW: {"eui": eui(0)}}
         uids = {CA: "uid-acme", GTW: "uid-lorawan-gw-0"}
         for key, spec in specs.items():

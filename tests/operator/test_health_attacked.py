@@ -1,4 +1,4 @@
-"""Any pod of the cluster can reach the operator's health port: it uses little there, and blocks no other client."""
+"""Any pod of the cluster can reach the operator's health port: its use there is small, and blocks no other client."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ IDLE = 600
 
 
 class SlowMetrics(Metrics):
-    """With so many resources that an exposition takes a while.
+    """Metrics with so many resources that an exposition takes a while.
 
     Attributes:
         made: how often it was made.

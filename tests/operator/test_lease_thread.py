@@ -19,7 +19,7 @@ SECONDS = 20.0
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SmallApiServer]:
-    """A server in its own thread: it answers while the test's event loop is blocked."""
+    """Yield a server in its own thread: it answers while the test's event loop is blocked."""
     running = threading.Event()
     held: list[SmallApiServer] = []
     end = threading.Event()

@@ -160,7 +160,7 @@ def test_gateways_of_a_trusted_ca_are_counted_in_steps_while_others_visit() -> N
 
 
 class _Collector:
-    """Notes in which thread it is asked, and whether two ask at once."""
+    """Records the threads that call it, and whether two calls overlap."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []

@@ -1,4 +1,4 @@
-"""One turn over a small API server: a resource with unknown references is not judged."""
+"""One turn with a small API server: a resource with unknown references is not judged."""
 
 import base64
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ WITH_TOKEN = {**LNS, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "k
 
 
 class OverheardStatusLoop(StatusLoop):
-    """Keeps the judgements that it was given."""
+    """A status loop that records its judgements."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -96,7 +96,7 @@ class Stage:
 
 
 def _permit() -> None:
-    """This process leads."""
+    """Allow every write: this process leads."""
 
 
 def _now() -> datetime:

@@ -82,7 +82,7 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
 
 
 def merge_list(store: ResourceStore, listing: ListInProgress, version: str) -> Change:
-    """Take in a whole LIST; return the greatest of its changes."""
+    """Take in a whole LIST; return the gravest of its changes."""
     return max(store.merge_steps(listing, version), key=lambda change: change.value, default=Change.NOTHING)
 
 

@@ -1,7 +1,8 @@
-"""Perturb the operator by many seeds: `uv run --frozen python -m tests.perturbation --runs 200`.
+"""Disturb the operator with many seeds: `uv run --frozen python -m tests.perturbation --runs 200`.
 
-It prints how often each perturbation and each deed of a user happened, and what did not hold, with the seed. The same
-seed perturbs the same requests again; real processes differ in what they do first, so a finding may need some tries.
+It prints how often each perturbation and each action of a user happened, and each violation with its seed. The same
+seed disturbs the same requests again. Real processes do not always act in the same order, so a violation may need some
+tries.
 """
 
 import argparse

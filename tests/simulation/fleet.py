@@ -52,7 +52,7 @@ def der(name: str) -> bytes:
 
 @cache
 def crl(name: str) -> str:
-    """Return the CRL of the root of that name, which holds `SERIAL`, as PEM."""
+    """Return the CRL with `SERIAL` of the root of that name, as PEM."""
     revoked = x509.RevokedCertificateBuilder(int(SERIAL, 16), _LONG_AGO).build()
     builder = (
         x509.CertificateRevocationListBuilder(root(name).subject, _LONG_AGO, EPOCH + _YEARS)

@@ -1,4 +1,4 @@
-"""CUPS pods of a run: the state that they decide on is CUPS' own; volumes, sockets and the kubelet are simulated."""
+"""The CUPS pods of a run: their state is CUPS' own code; volumes, sockets and the kubelet are simulated."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ _TIMEOUT_SECONDS = 2.0
 
 
 def secret_place(document: str) -> Place:
-    """Return where a published document lies."""
+    """Return the place of a published document."""
     return Place("secrets", RELEASE, f"stationkeeper-{document}")
 
 
@@ -89,12 +89,12 @@ class Pod:
         return layout_of(self.buckets).documents
 
     def trusts(self, namespace: str, name: str, root: str, *, revocable: bool = False) -> bool:
-        """Return whether it lets a gateway in by a root of a TrustedCA.
+        """Return whether it accepts a gateway by a root of a TrustedCA.
 
         Args:
             namespace: of the TrustedCA.
             name: of the TrustedCA.
-            root: which one.
+            root: the root.
             revocable: whether the gateway's certificate is the one with the serial number that may be revoked.
         """
         trust = self.state.trust if self.state else None
@@ -103,7 +103,7 @@ class Pod:
         return any(fleet.der(root) in each.anchors and not (revocable and _revokes(each, root)) for each in records)
 
     def registers(self, namespace: str, name: str, eui: str, token: str = "") -> bool:
-        """Return whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
+        """Return whether it accepts a Gateway with that EUI; with a token, whether it accepts that token."""
         snapshot, number = (self.state.snapshot if self.state else None), parse_hex(eui)
         assert number is not None
         return snapshot is not None and any(
@@ -122,7 +122,7 @@ def _revokes(record: TrustedAuthority, root: str) -> bool:
 
 
 class KeptFile(KeptGenerations):
-    """The file of kept generations, without a disk."""
+    """The file of stored generations, without a disk."""
 
     def __init__(self, pod: Pod) -> None:
         super().__init__(None)
@@ -168,7 +168,7 @@ class Pods:
             self.add(BUCKETS)
 
     def add(self, buckets: int) -> Pod:
-        """Create a pod and start it, on a volume that is laid just now."""
+        """Add a pod and start it, on a new volume."""
         self._numbers += 1
         pod = Pod(f"cups-{self._numbers}", buckets)
         self.pods.append(pod)
@@ -197,7 +197,7 @@ class Pods:
         self._server.delete(Place("pods", RELEASE, pod.name))
 
     def start(self, pod: Pod) -> None:
-        """Start a container in a pod that has none, on the volume that is there."""
+        """Start a container in a pod that has none, with the present volume."""
         self._instances += 1
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
@@ -213,11 +213,11 @@ class Pods:
             self._show(pod, ready=False)
 
     def lay(self, pod: Pod, share: float = 1.0) -> None:
-        """Make the kubelet lay what is in the Secrets now.
+        """Let the kubelet write the present content of the Secrets.
 
         Args:
-            pod: whose.
-            share: of the documents; each is a volume of its own, which the kubelet refreshes when it likes.
+            pod: the pod.
+            share: the share of the documents; each is a separate volume, which the kubelet refreshes at its own time.
         """
         for document in pod.documents:
             if share < 1.0 and self._chance.random() > share:
@@ -348,7 +348,7 @@ class SimulatedPodClient(PodClient):
         return int(self._loop.time() * 1000)
 
     async def _in_pod(self, reached: Pod, state: ServingState, document: str, value: bytes) -> None:
-        """Let the pod's own process take a document: it goes on if the operator is killed, and ends with the pod."""
+        """Accept a document in the pod's own process, which ends with the pod and not with the operator."""
         assert reached.process is not None
         taken: asyncio.Future[None] = self._loop.create_future()
 

@@ -1,4 +1,4 @@
-"""One run: a release with two operators and three CUPS pods, users, faults, and an end in peace."""
+"""One run: a release with two operators and three CUPS pods, users, faults, and a quiet end."""
 
 import asyncio
 import gc
@@ -110,7 +110,7 @@ class Run:
         return self.outcome
 
     def _replacements(self) -> list[tuple[str, Any]]:
-        """Return what reads a clock, draws at random or opens sockets, and what takes its place."""
+        """Return the functions that read a clock, draw at random or open sockets, with their replacements."""
         return [
             ("random.uniform", self._fork().uniform),
             ("gc.freeze", lambda: None),
@@ -149,7 +149,7 @@ class Run:
         self.note("converged")
 
     async def _rest(self) -> None:
-        """In peace, nothing is written but the Lease."""
+        """Check that without faults and users, only the Lease is written."""
         # Until then a kubelet may still lay what was in a Secret before, which a pod refuses and an event tells.
         await asyncio.sleep(REFRESH_SECONDS + 5.0)
         self._quiet_since = self.loop.time()
@@ -159,7 +159,7 @@ class Run:
         assert not wrong, f"in peace it did not last: {first(wrong)}"
 
     def published_places(self) -> list[Place]:
-        """Return the Secrets in which something of a user may be, first that of the trust."""
+        """Return the Secrets that may have data of users, first the one of the trust."""
         layout = layout_of(self.buckets)
         numbers = [parse_hex(eui) for namespace in NAMESPACES for eui in euis(namespace)]
         registry = {layout.document_of(number) for number in numbers if number is not None}

@@ -28,7 +28,7 @@ HELM_ARCHIVE = archive({"linux-amd64/helm": b"archived", "linux-amd64/LICENSE": 
 
 
 class Machine:
-    """Temporary folders in the place of a user's, and a publisher that has nothing yet."""
+    """Temporary folders in place of a user's, and a publisher without archives."""
 
     def __init__(self, folder: Path, server: Publisher) -> None:
         self.folder = folder

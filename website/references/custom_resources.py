@@ -2,19 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from stationkeeper_tools.shipped_manifests import crd_files, load
 from website.references.table import table, text
-
-CRDS = Path(__file__).parents[2] / "crds"
 
 _HEAD = """# Custom resources, field by field
 
 Every field of the three kinds, its bounds, and what the API server refuses. `kubectl explain` shows the same.
-[Resources](resources.md) tells how to use them, with examples.
+[Resources](resources.md) says how to use them, with examples.
 This page is generated from `crds/` by `make docs`.
 """
 _QUOTE = '"'
@@ -29,7 +25,7 @@ _ORDER = ("TrustedCA", "Gateway", "GatewayDefaults")
 
 def page() -> str:
     """Return the page."""
-    definitions = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in CRDS.iterdir()]
+    definitions = [each for path in crd_files() for each in load(path)]
     found = {each["spec"]["names"]["kind"]: each for each in definitions}
     return _HEAD + "".join(_section(found.pop(kind)) for kind in _ORDER) + "".join(map(_section, found.values()))
 

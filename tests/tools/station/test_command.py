@@ -1,4 +1,4 @@
-"""`stationkeeper station` as a process, against a real CUPS server."""
+"""`stationkeeper station` as a process, with a real CUPS server."""
 
 import asyncio
 import json
