@@ -135,7 +135,7 @@ ALL = 2**17 - 1
 
 
 _MOST_COMPILES = 1_000
-"""In one step; there are a few dozen Gateways, and each compile takes one at least."""
+"""The maximum of compiles in one step: there are a few dozen Gateways, and each compile does at least one."""
 
 
 class ChangingWorld:

@@ -41,7 +41,7 @@ from tests.simulation.users import Users, euis
 ACTIVE_SECONDS = 40.0
 CONVERGE_SECONDS = 150.0
 RESYNC_SECONDS = 300.0
-"""After which a LIST makes up for events that were never shown."""
+"""The seconds after which a LIST shows the result of lost events."""
 REST_SECONDS = 15.0
 _SHARE_FULL = 0.1
 _FEW = Bound(most=4, share=1, shares=2, release_share=0)
