@@ -24,7 +24,7 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 from tests.cups.client import until
 from tests.cups.pki import Pki
 
-# Nothing takes so long by itself, however busy the machine is.
+# Even on a busy machine, nothing takes so long without a cause.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 

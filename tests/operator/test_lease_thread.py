@@ -73,7 +73,7 @@ async def test_a_blocked_main_loop_does_not_lose_the_lease(server: SmallApiServe
     await candidate.until(leading=True)
     renewed = server.objects[LEASE]["spec"]["renewTime"]
 
-    time.sleep(QUICK.duration + 1)  # noqa: ASYNC251 - this is what is tried
+    time.sleep(QUICK.duration + 1)  # noqa: ASYNC251 - the test is about a blocked loop
 
     assert candidate.lease.is_leading
     assert server.objects[LEASE]["spec"]["renewTime"] > renewed

@@ -183,7 +183,7 @@ class Pods:
     async def replace(self, pod: Pod, buckets: int) -> None:
         """Make another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
-        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
+        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(1.0)
         if pod.ends:
             return
