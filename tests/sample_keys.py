@@ -13,7 +13,7 @@ from stationkeeper_tools import sample_pki
 from tests.core.private_keys import rsa_of
 
 MADE_ANEW: Callable[[], rsa.RSAPrivateKey] = sample_pki._rsa_key
-"""How the sample PKI makes a key where no tests run."""
+"""The function with which the sample PKI makes keys outside of tests."""
 _PRIMES = (
     "c5b75992dd4cf501abb423252b7b082a1a1d8e11c72f73586b6cf77a16cf97cf164cf2e6a0a086b9f3fed00ca0a41ce799b398c4d73ec142"
     "0f89e92a9f6692107da650042b69727d95df7f7d5981d547371e4c64a722651c29ee78827bdb0ddc0c9aa1fd4d5a5894409ff51482033bc9"

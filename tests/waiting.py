@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 EVENTUALLY = 60.0
-"""Seconds; how long a busy machine may take for anything that comes by itself."""
+"""Seconds that a busy machine may take for any effect that comes by itself."""
 
 PROMPTLY = 10.0
-"""Seconds; less than a Lease lasts of which nobody says that it is free. How soon it is in fact, tests/bench tells."""
+"""Seconds, fewer than a Lease lasts that its holder has not released. tests/bench measures the real times."""
 
 _LOOK_SECONDS = 0.02
 _T = TypeVar("_T")

@@ -205,7 +205,9 @@ async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: Servin
             await _first(source, stop, state.is_latest)
     except TimeoutError:
         fields = {"seconds": seconds}
-        _log.warning("no operator confirmed the latest documents; serving the source", extra={"fields": fields})
+        _log.warning(
+            "no operator confirmed the latest documents; serving those of the source", extra={"fields": fields}
+        )
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeVarTuple
 from stationkeeper_operator.main import main
 
 NOTED_SECONDS = 0.002
-"""What takes less of both times is only counted."""
+"""A callback that takes less of both times is only counted."""
 
 _MOST = 200_000
 _Ts = TypeVarTuple("_Ts")

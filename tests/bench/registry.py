@@ -44,13 +44,13 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
 ROOM_BYTES = 829_000
-"""Of a Secret, for all namespaces in common: what `room` leaves beside the shares and the reserve."""
+"""The common space of a Secret for all namespaces, without the shares and the reserve of `room`."""
 
 _TENANTS = 20
 _LOOKED_UP = 2_000
 _PROBE_SECONDS = 0.001
 _FILL = 0.8
-"""How full a Secret is where a count is proposed: hashes spread the gateways a little unevenly."""
+"""The filled part of a Secret for a proposed count: hashes spread the gateways a little unevenly."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Tab:
         """Take in an event of Chromium."""
         match method:
             case "Page.lifecycleEvent" if parameters["name"] == "load":
-                # Page.loadEventFired does not say of which page it is, and a page that is about to be left has one too.
+                # Page.loadEventFired does not name its page, and a page that is about to be left has one too.
                 async with self._has_loaded:
                     self._loaded.add(parameters["loaderId"])
                     self._has_loaded.notify_all()

@@ -29,13 +29,13 @@ ASK = (
     """--data '{{"router":"123:4567:89ab:cdef"}}' https://localhost:{port}/update-info 2>&1"""
 )
 ANSWERED, REFUSED = "200", "unknown ca"
-"""What curl says: the status of the answer, or the alert of a refused handshake."""
+"""The results of curl: the status of the answer, or the alert of a refused handshake."""
 PATIENCE_SECONDS = 300.0
 OF_OTHERS = {
     "configmap/kube-root-ca.crt",
     *(f"secret/{name}" for name in ("stationkeeper-server-tls", "test-gateway", "lns-token")),
 }
-"""What Kubernetes lays into every namespace, and what a person made."""
+"""The objects that Kubernetes creates in every namespace, and those that a person made."""
 
 
 class TrialError(AssertionError):

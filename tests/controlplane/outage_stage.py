@@ -31,7 +31,7 @@ NAMESPACE = "stationkeeper"
 CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
 KEPT, DROPPED, EUI = "kept", "dropped", EUI64(0xA840_4100_0000_0001)
 REFUSED = ssl.SSLError.__name__
-"""What a gateway meets whose CA is not trusted."""
+"""The answer to a gateway with an untrusted CA."""
 BODY = json.dumps({"router": format_id6(EUI)}).encode()
 PAUSE_SECONDS = 0.02
 

@@ -42,7 +42,7 @@ NAMESPACES = (NAMESPACE, "team-a", "team-b", INSTALLED)
 KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 TOKEN = "stationkeeper-internal-token"
 
-# It tries for a minute to empty a definition that is deleted, waits, and tries anew.
+# It tries for a minute to delete the objects of a deleted definition, waits, and tries again.
 _EMPTIED_SECONDS = 240.0
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OURS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{INSTALLED}"

@@ -16,7 +16,7 @@ from tests.waiting import PROMPTLY, wait_for
 pytestmark = pytest.mark.timeout(90)
 
 LASTS = 12
-"""Seconds; time enough for a busy machine to publish an anchor before it ends."""
+"""Seconds; enough for a busy machine to publish an anchor before it ends."""
 
 
 @pytest.fixture(scope="module")

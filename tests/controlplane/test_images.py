@@ -64,7 +64,7 @@ class Images:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp("images")
-    # A user of its own runs what is in there, as in a cluster.
+    # A separate user runs the program, as in a cluster.
     for each in (folder, *folder.parents):
         if each.stat().st_uid == os.geteuid() and each.stat().st_mode & 0o011 != 0o011:
             each.chmod(0o755)

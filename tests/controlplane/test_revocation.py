@@ -17,7 +17,7 @@ from tests.waiting import PROMPTLY, wait_for
 pytestmark = pytest.mark.timeout(90)
 
 LASTS = 12
-"""Seconds; time enough for a busy machine to publish the list and to show it before it is overdue."""
+"""Seconds; enough for a busy machine to publish the list and to show it before it is overdue."""
 SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
 
 

@@ -41,7 +41,7 @@ NO_SECRET_OF_OURS = "stationkeeper-server-tls"
 SHOWN_KINDS = ("trustedcas", "gateways")
 SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
-# What may be done whatever the object is called, as "verb group/resource".
+# What is allowed for objects of any name, as "verb group/resource".
 ANYWHERE_SERVED = {
     *(
         f"{verb} stationkeeper.io/{kind}"

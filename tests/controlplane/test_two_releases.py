@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(180)
 TOKEN = "a-token-that-is-long-enough"
 WATCHED_SECONDS = 15.0
 MOST_WRITES = 10
-"""Of both, in that time; without a stop there were some 30 a second."""
+"""The maximum writes of both in that time; without the pauses there were some 30 a second."""
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from tests.fuzz.certificate_oracle import check_certificate
 from tests.fuzz.certificate_seeds import seeds
 from tests.fuzz.der_mutations import mutated
 
-# What pyOpenSSL tells of names is deprecated in favour of cryptography, which reads them otherwise than OpenSSL does.
+# pyOpenSSL's names are deprecated in favour of cryptography's, but cryptography reads names differently than OpenSSL.
 pytestmark = pytest.mark.filterwarnings("ignore:X509.get_(subject|issuer) is deprecated:DeprecationWarning")
 
 EUI = "0102030405060708"

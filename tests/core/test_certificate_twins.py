@@ -195,7 +195,7 @@ def test_a_fingerprint_revokes_every_other_writing_of_a_certificate(way: str) ->
 
     assert found.verifies(found.gateway.der)
     assert [each.hex() for each in written if found.is_let_in(each)] == []
-    # Some do verify, so that this asks something: with other lengths around what is signed.
+    # Some do verify, so that the test is not empty: with other lengths around the signed part.
     assert sum(found.verifies(each) for each in written) > 10
 
 

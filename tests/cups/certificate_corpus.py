@@ -337,7 +337,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
         )
     ),
     "CA certificate renewed with the same key": _renewed_anchor,
-    "two CAs with one subject, told apart by key identifiers": _another_key_of_that_name,
+    "two CAs with one subject, with different key identifiers": _another_key_of_that_name,
     "P-384": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP384R1())),
     "P-521": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP521R1())),
     "RSA 2048": lambda: _plain(ACCEPTED, key=rsa_key(2048)),

@@ -17,7 +17,7 @@ from stationkeeper_tools.sample_pki import KeyPair
 
 DEADLINE_SECONDS = 30.0
 ENDED = (ConnectionError, ssl.SSLEOFError)
-"""How it shows that a server ended a connection: which of them comes depends on what was under way then."""
+"""The errors after a server closed a connection; which one comes depends on the moment."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def _changes_are_found_soon() -> Iterator[None]:
 
 
 TOKEN = "a-token-that-nobody-guesses"
-"""Of the internal port of `guarded`."""
+"""The token of the internal port of `guarded`."""
 
 
 class Cups:

@@ -64,7 +64,7 @@ async def test_a_handed_over_document_is_in_force_before_the_answer(
 
 async def test_a_late_volume_reverts_nothing_and_is_not_a_refusal(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
     assert (await hand_over(cups, trust(pki, 12), operator)).status == 204
-    # The kubelet lays what was published in between, minutes late.
+    # The kubelet writes an intermediate version, minutes late.
     cups.lay_documents({TRUST: trust(pki, 11, Trusted("b", pki.b))})
     await asyncio.sleep(1)
     assert await cups.client(pki.b_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"

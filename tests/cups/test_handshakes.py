@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.core.slow_keys import rsa_key
-from tests.cups.client import get_internal
+from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
@@ -171,6 +171,9 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
 
 
 async def test_a_check_whether_the_port_is_open_is_not_a_refusal(cups: Cups, caplog: pytest.LogCaptureFixture) -> None:
+    async def both_have_left() -> bool:
+        return len(_left(caplog)) >= 2
+
     listener = logging.getLogger("stationkeeper.cups.listener")
     listener.setLevel(logging.DEBUG)
     try:
@@ -178,11 +181,11 @@ async def test_a_check_whether_the_port_is_open_is_not_a_refusal(cups: Cups, cap
             with socket.create_connection(("127.0.0.1", cups.port), timeout=5) as probe:
                 if linger is not None:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            await asyncio.sleep(0.2)
+        await until(both_have_left, "both have left")
     finally:
         listener.setLevel(logging.NOTSET)
 
-    left = [each for each in caplog.records if each.getMessage() == "connected and left"]
+    left = _left(caplog)
     assert {each.__dict__["fields"]["reason"] for each in left} == {"ConnectionUnused"}
     assert [each.levelno for each in left] == [logging.DEBUG] * 2
     assert _reasons(caplog) == []
@@ -212,3 +215,7 @@ async def test_whatever_is_not_a_handshake_is_closed_and_named(
     assert b"HTTP" not in await asyncio.to_thread(plain)
     assert _reasons(caplog) == ["HandshakeFailed"]
     assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+def _left(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [each for each in caplog.records if each.getMessage() == "connected and left"]

@@ -129,7 +129,7 @@ async def test_silent_connections_do_not_exhaust_the_server(pki: Pki, tmp_path: 
             for _ in range(5):
                 assert (await cups.client(pki.a_gateway).ask()).status == 200
             assert server.poll() is None
-            # A few KiB each, whatever is held of them.
+            # A few KiB each, in any state.
             assert _resident(server) - before < number * 8 * 1024 + 8 * 1024 * 1024
         assert (await cups.client(pki.a_gateway).ask()).status == 200
         assert server.poll() is None

@@ -24,7 +24,7 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 from tests.cups.client import until
 from tests.cups.pki import Pki
 
-# Nothing takes so long by itself, however busy the machine is.
+# Even on a busy machine, nothing takes so long without a cause.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 
@@ -62,6 +62,23 @@ class _Port:
 
         await asyncio.sleep(0.05)
         await until(nobody, "nobody waits")
+
+    async def has_begun(self, number: int) -> None:
+        """Wait until that many handshakes have begun, and no more."""
+
+        async def begun() -> bool:
+            return len(self.begun) >= number
+
+        await until(begun, f"{number} handshakes have begun")
+        assert len(self.begun) == number
+
+    async def holds_silent(self, number: int) -> None:
+        """Wait until that many clients are connected and silent."""
+
+        async def held() -> bool:
+            return self.listener is not None and self.listener.silent == number
+
+        await until(held, f"{number} clients are silent")
 
     async def gone(self, number: int) -> None:
         """Wait until that many connections were closed."""
@@ -273,8 +290,7 @@ async def test_one_address_that_fills_the_queue_drops_no_other_connection(pki: P
 async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         half = [_Gateway(port.number, "127.9.0.1").hello() for _ in range(40)]
-        await asyncio.sleep(0.1)
-        assert len(port.begun) == 8
+        await port.has_begun(8)
         for address in _addresses(20):
             gateway = _Gateway(port.number, address).hello()
             assert await gateway.finish()
@@ -342,9 +358,7 @@ async def test_a_client_that_is_silent_until_its_turn_has_no_advantage(
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]
-        await asyncio.sleep(0.1)
-        assert port.listener is not None
-        assert port.listener.silent == 20
+        await port.holds_silent(20)
         assert port.begun == []
         for each in silent:
             each.hello()

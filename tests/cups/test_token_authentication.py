@@ -163,12 +163,13 @@ async def test_the_connection_of_a_silent_unknown_client_is_closed(pki: Pki, tmp
 
 async def test_a_connection_that_asked_is_not_ended_as_a_silent_one(pki: Pki, tmp_path: Path) -> None:
     async with serving(
-        tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True, seconds=RequestSeconds(head=0.2)
+        tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True, seconds=RequestSeconds(head=1.0)
     ) as token_cups:
         connection = await asyncio.to_thread(token_cups.client(None).connect)
         with connection:
             first = await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))
-            await asyncio.sleep(0.4)
+            # Longer than `head`: a connection without a request is closed by then.
+            await asyncio.sleep(1.3)
             second = await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))
 
         assert (first.status, second.status) == (200, 200)

@@ -120,7 +120,7 @@ async def test_on_a_full_disk_the_last_good_state_stays_and_with_room_again_what
             cups.publish([Trusted("a", pki.a), Trusted("b", pki.b)], [Gateway(pki.eui)])
             await until(lambda: ready(cups), "the server is ready")
             kept, removed = cups.client(pki.a_gateway), cups.client(pki.b_gateway)
-            # As a writer does that empties a file before it writes it anew, and then has no room.
+            # Like a writer that empties a file before it writes it again, and then has no space.
             with (cups.documents / "..data" / TRUST).open("wb", buffering=0) as file, _full(cups.documents):
                 with pytest.raises(OSError, match=r"No space|too large"):
                     file.write(encode(TRUST, 9, contents(*without_b)[TRUST]))

@@ -186,7 +186,7 @@ def _check_extensions(certificate: Certificate, known: x509.Certificate) -> None
 def _check_key_usage(found: KeyUsage | Absence, known: x509.KeyUsage) -> None:
     flags = KeyUsage(known.digital_signature, known.key_agreement, known.key_cert_sign, known.crl_sign)
     others = known.content_commitment, known.key_encipherment, known.data_encipherment
-    # Of a usage that allows nothing OpenSSL takes no chain, so nothing is told of it.
+    # OpenSSL accepts no chain with a usage that allows nothing, so nothing is compared.
     assert found == flags or (isinstance(found, Absence) and not any((*flags, *others)))
 
 

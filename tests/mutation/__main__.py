@@ -41,7 +41,7 @@ _OUTCOMES = {
     **dict.fromkeys((1, 3), _KILLED),
     **dict.fromkeys((TIMED_OUT, 24, -24, 152, 255), _TIMED_OUT),
 }
-"""By the exit code that mutmut writes down: pytest's own, or that of a test which did not end."""
+"""The results by exit code: pytest's own codes, or the one for a test that did not end."""
 
 
 def stage(name: str, target: Target) -> Path:

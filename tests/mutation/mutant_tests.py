@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 SECONDS, TIMES = 20.0, 20.0
-"""A test may take so many seconds, and so many times as long as it took without a mutant."""
+"""The time limit of a test: these seconds, plus its time without a mutant multiplied by this factor."""
 
 TIMED_OUT = 36
-"""The exit code of a mutant that takes too long, as mutmut knows it."""
+"""mutmut's exit code for a mutant that takes too long."""
 
 TOOK = pytest.StashKey[dict[str, float]]()
 PREPARED = pytest.StashKey[dict[str, float]]()

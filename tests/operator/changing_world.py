@@ -135,7 +135,7 @@ ALL = 2**17 - 1
 
 
 _MOST_COMPILES = 1_000
-"""In one step; there are a few dozen Gateways, and each compile takes one at least."""
+"""The maximum of compiles in one step: there are a few dozen Gateways, and each compile does at least one."""
 
 
 class ChangingWorld:
@@ -195,7 +195,7 @@ class ChangingWorld:
 
     def _publish(self, plan: PlanChange, published: int) -> None:
         for place, (name, document) in enumerate(sorted(plan.documents.items())):
-            # As the publisher does: what is in force already is not written.
+            # Like the publisher: a document that is in force already is not written.
             if published >> place & 1 and self.in_force.get(name) != document:
                 self.in_force[name] = _read_back(name, document)
 

@@ -376,7 +376,7 @@ def test_an_event_takes_no_space_of_a_gateway_that_waits_to_be_compiled_again(
 ) -> None:
     monkeypatch.setattr(pause, "MOST_WITH_EVENTS", 0)
     world, older = ChangingWorld(), naming(SECOND_A, 1, age=5)
-    # The document of these comes later, and what is in it is compiled first.
+    # Their document comes later, and its Gateways are compiled first.
     euis = [f"{each:016X}" for each in range(100) if bucket_of(EUI64(each)) > bucket_of(EUI64(int(EUIS[0], 16)))]
     others = [("b", f"g{each}", {"eui": each, "lns": PLAIN}) for each in euis]
     if earlier:

@@ -101,7 +101,7 @@ class _Comparison:
         chance, time = self._chance, self._chance.choice(TIMES)
         if self._last is not None and chance.random() < _SHARE_ASKED_AGAIN:
             return replace(self._last, time=time)
-        # Most leave something to decide: a chain ends in an anchor of somebody's, and what it needs may be presented.
+        # Most need a decision: a chain ends in an anchor of a TrustedCA, and the client may present the rest.
         chain = chance.choice(state.vouchable[time]) if chance.random() < 0.8 else (chance.choice(self._pki.leaves),)
         needed = chain[1:-1] if chance.random() < 0.6 else ()
         sent = [*needed, *chance.sample(self._pki.cas, chance.choice((0, 0, 0, 1, 2, 4)))]

@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="stop after the first run with a finding")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    # So that what was started ends too.
+    # So that the started processes end too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(_say))
     seeds = [seed for seed in range(options.first, options.first + options.runs) for _ in range(options.again)]

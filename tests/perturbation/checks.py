@@ -68,7 +68,7 @@ class Checks:
         self.findings: list[str] = []
         self.asked = 0
 
-    # -- what is told
+    # -- reports of statuses and events
 
     def enforced(self, key: Key, uid: str, generation: int) -> None:
         """Take in that a status says `Enforced`: trust removed before that generation must not let a gateway in."""

@@ -70,7 +70,7 @@ _ENABLED = 0.35
 _LONGEST_SECONDS = 1.0
 _MOST_KILLS = 2
 _WRITES_AT_START = 18
-"""The Lease, and a mark on each published Secret."""
+"""The writes before a turn: the Lease, and a mark on each published Secret."""
 _WRITES_OF_A_RUN = 45
 _WHEN = ((1, _WRITES_AT_START), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN))
 

@@ -153,7 +153,7 @@ class Proxy:
 
     async def _read(self, request: web.BaseRequest, body: bytes, plural: str) -> web.StreamResponse:
         is_list = request.path.endswith(f"/{plural}")
-        # kopf's LISTs, which only tell a version: what is drawn for the operator's own must not depend on their number.
+        # kopf's LISTs only give a version: the random numbers for the operator's own LISTs must not depend on them.
         of_none = " of none" if "fieldSelector" in request.query else ""
         traffic = f"{'LIST' if is_list else 'GET'} {plural}{of_none}"
         done = self._draw(traffic, OF_LISTS if is_list else OF_READS)

@@ -18,7 +18,7 @@ _PATHS = {
 }
 PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
 _OF_VISITS = {"Expiring"}
-"""Conditions that follow what gateways show."""
+"""Conditions that depend on visits of gateways."""
 _SESSION_SECONDS = 3600
 
 

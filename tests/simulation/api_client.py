@@ -17,7 +17,7 @@ from tests.simulation.api_server import ApiServer, Change, Object, Place, Refuse
 from tests.simulation.loop import SimulatedLoop
 
 PAGE = 7
-"""Objects of a page: few, so that a LIST of a run has several."""
+"""The number of objects in a page; it is small, so that a LIST has several pages."""
 _WATCH_SECONDS = 240.0
 _BOOKMARK_SECONDS = 60.0
 

@@ -27,7 +27,7 @@ _COLLECTIONS = {
     "gatewaydefaults": "stationkeeper.io/v1alpha1",
 }
 HISTORY = 400
-"""How many changes a watch can look back, at most."""
+"""The maximum number of changes in the history of watches."""
 
 
 class RefusedError(Exception):

@@ -19,7 +19,7 @@ _RESTART_SECONDS = 0.5
 _LINGERS_SECONDS = 5.0
 _SHARE_ENABLED, _SHARE_RARE = 0.5, 0.1
 _RARE = frozenset({"release_recounted", "api_away", "watch_loses", "pod_told_late"})
-"""Kinds that take long, or after which the end takes long to come."""
+"""Kinds that take long, or that delay the end of the run."""
 _KINDS = ("operator_", "requests_", "watch_", "list_", "clock_", "pod_", "api_", "secret_", "release_")
 _PACES = (1.5, 3.0, 6.0)
 

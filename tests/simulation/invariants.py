@@ -12,7 +12,7 @@ from tests.simulation.users import BYSTANDER, BYSTANDER_EUI
 from tests.simulation.uses import uses_of
 
 GUARDED = frozenset({"secrets", "events", "trustedcas", "gateways"})
-"""What only the leader writes."""
+"""The collections that only the leader writes."""
 _LEASE = Place("leases", fleet.RELEASE, "stationkeeper-operator")
 
 

@@ -44,7 +44,7 @@ class Process:
 
 
 WORLD = Process("world")
-"""The process of what is outside of all processes, and cannot be killed."""
+"""The process of all steps outside of the others; it cannot be killed."""
 _PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process", default=WORLD)
 
 

@@ -30,7 +30,7 @@ from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
 LATEST_SECONDS = 30.0
 REFRESH_SECONDS = 20.0
 LATE_SECONDS = 8.0
-"""How much later than that a kubelet may be."""
+"""The additional seconds by which a kubelet may be late."""
 
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
 _LOOK_SECONDS = 0.2
@@ -183,7 +183,7 @@ class Pods:
     async def replace(self, pod: Pod, buckets: int) -> None:
         """Make another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
-        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
+        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(1.0)
         if pod.ends:
             return
@@ -282,7 +282,7 @@ class SimulatedPodClient(PodClient):
 
     lost = 0.0
     on_tell: Callable[[str, Pod], None] = staticmethod(lambda _identity, _pod: None)
-    """Told of each word about the latest documents before it leaves: who says it, and which pod hears it."""
+    """Called with each message about the latest documents before it leaves: the operator and the pod."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class Removals:
         before, now = self._held.get(name, {}), _owners(change)
         self._held[name] = now
         if change.writer is None:
-            # Nobody can know what was in a document that somebody damaged, and what was put back goes once more.
+            # The content of a damaged document is unknown, and a restored record is removed once more.
             self._unsure |= before.keys() | now.keys() | self._gone
             return
         others = {each for document, held in self._held.items() if document != name for each in held}

@@ -41,7 +41,7 @@ from tests.simulation.users import Users, euis
 ACTIVE_SECONDS = 40.0
 CONVERGE_SECONDS = 150.0
 RESYNC_SECONDS = 300.0
-"""After which a LIST makes up for events that were never shown."""
+"""The seconds after which a LIST shows the result of lost events."""
 REST_SECONDS = 15.0
 _SHARE_FULL = 0.1
 _FEW = Bound(most=4, share=1, shares=2, release_share=0)
@@ -65,7 +65,7 @@ class Run:
         self.outcome = Outcome(seed)
         self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._left_out = left_out
-        self.loop = SimulatedLoop(self._fork())  # type: ignore[abstract] # what nobody calls is not there
+        self.loop = SimulatedLoop(self._fork())  # type: ignore[abstract] # the missing methods are never called
         self.server = ApiServer()
         history = self._history = History()
         certificate = OperatorCertificate(_pair().certificate_pem)
@@ -150,7 +150,7 @@ class Run:
 
     async def _rest(self) -> None:
         """Check that without faults and users, only the Lease is written."""
-        # Until then a kubelet may still lay what was in a Secret before, which a pod refuses and an event tells.
+        # Until then a kubelet may still write an older Secret, which a pod refuses and an event reports.
         await asyncio.sleep(REFRESH_SECONDS + 5.0)
         self._quiet_since = self.loop.time()
         await asyncio.sleep(REST_SECONDS)

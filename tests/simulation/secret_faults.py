@@ -67,7 +67,7 @@ class SecretFaults:
 
     def _one(self, chance: random.Random) -> tuple[Place, Object]:
         places = self._run.published_places()
-        # Half of the faults are of the trust: what is in there counts for all.
+        # Half of the faults are in the trust document, which concerns all gateways.
         place = places[0] if chance.random() < 0.5 else chance.choice(places)
         try:
             return place, self._run.server.get(place)

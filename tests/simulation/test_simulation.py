@@ -7,7 +7,7 @@ import sys
 import pytest
 
 AT_MOST = 60
-"""Seeds that a deliberate bug of this list needs at most; each is found by a tenth of that today."""
+"""The maximum number of seeds to find a deliberate bug of this list; today a tenth of that is enough."""
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:

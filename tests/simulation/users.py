@@ -15,7 +15,7 @@ GATEWAYS = tuple(f"gateway-{number}" for number in range(3))
 BYSTANDER = "bystander"
 BYSTANDER_EUI = "AA000000000000FF"
 SHARED_EUI = "AA000000000000EE"
-"""That both namespaces use."""
+"""The EUIs that both namespaces use."""
 _MOST_SECONDS = 6.0
 
 

@@ -180,7 +180,7 @@ def _refusal(url: str, identity: Identity) -> str:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way when its connection was closed for lack of trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one shows why.
             return False
         return bool(refusals)
 

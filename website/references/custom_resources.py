@@ -44,7 +44,7 @@ def _section(crd: Mapping[str, Any]) -> str:
             parts.append(f"\n### {part} of a {names['kind']}\n\n")
             parts.append(table(("field", "type", "what it is", "bounds"), rows))
     columns = version.get("additionalPrinterColumns", ())
-    parts.append(f"\n### Columns of a {names['kind']}\n\nWhat `kubectl get` shows; some with `-o wide` alone.\n\n")
+    parts.append(f"\n### Columns of a {names['kind']}\n\nThe columns of `kubectl get`; some only with `-o wide`.\n\n")
     parts.append(table(("column", "what it is"), (_column(each) for each in columns)))
     return "".join(parts)
 
@@ -93,4 +93,4 @@ def _span(least: int | None, most: int | None, unit: str) -> str:
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str]:
     wide = " (`-o wide`)" if column.get("priority") else ""
-    return f"{column['name']}{wide}", text(column.get("description", "Since when it is there."))
+    return f"{column['name']}{wide}", text(column.get("description", "The time since its creation."))

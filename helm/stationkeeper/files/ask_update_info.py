@@ -66,9 +66,7 @@ def server_chain(folder: Path, secret: str) -> list[x509.Certificate]:
         isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
     )
     if not taken:
-        raise Wrong(
-            f"the key of the certificate in {secret} is none that a Basics Station takes: use P-256 or RSA 2048"
-        )
+        raise Wrong(f"a Basics Station cannot use the key of the certificate in {secret}: use P-256 or RSA 2048")
     return chain
 
 
@@ -115,11 +113,11 @@ def connected(service: Service, name: str, tls: ssl.SSLContext) -> Iterator[ssl.
         plain = socket.create_connection(service.address, TIMEOUT_SECONDS)
     except socket.gaierror as error:
         raise Wrong(
-            f"the name {service.address[0]} cannot be resolved ({error}): is the cluster's DNS well?"
+            f"the name {service.address[0]} cannot be resolved ({error}): does the cluster's DNS work?"
         ) from error
     except OSError as error:
         raise Wrong(
-            f"{service.address[0]}:{service.address[1]} takes no connection ({error}): no CUPS pod is ready, or a "
+            f"{service.address[0]}:{service.address[1]} accepts no connection ({error}): no CUPS pod is ready, or a "
             "NetworkPolicy forbids it; see the pods' log"
         ) from error
     with plain:
@@ -175,12 +173,12 @@ def check_without_certificate(service: Service, name: str, tls: ssl.SSLContext, 
     except (ssl.SSLError, ConnectionError) as error:
         if tokens:
             raise Wrong(
-                f"cups.tokenAuthentication is on, yet the handshake without a certificate fails: {error}"
+                f"cups.tokenAuthentication is on, but the handshake without a certificate fails: {error}"
             ) from error
         say("ok: a client without a certificate is refused in the handshake")
         return
     if status == HTTP_OK or (status and not tokens):
-        raise Wrong(f"a client without a certificate got HTTP {status}: what ends TLS there is not CUPS alone")
+        raise Wrong(f"a client without a certificate got HTTP {status}: something else than CUPS terminates TLS there")
     say(f"ok: a client without a certificate is refused ({status}, {body[:80].decode('ascii', 'replace')})")
 
 
@@ -195,7 +193,7 @@ def check_gateway(service: Service, name: str, tls: ssl.SSLContext, eui: bytes) 
             status, body = ask(connection, name, eui)
     except (ssl.SSLError, ConnectionError) as error:
         raise Wrong(
-            f"the gateway's certificate is refused in the handshake ({error}): is there a TrustedCA for who issued it, "
+            f"the gateway's certificate is refused in the handshake ({error}): is there a TrustedCA for its issuer, "
             "and is it Ready? The log of CUPS says why"
         ) from error
     if status != HTTP_OK:

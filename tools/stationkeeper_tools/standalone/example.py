@@ -134,7 +134,7 @@ class _Example:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way when its connection was closed for lack of trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one shows why.
             return
 
     async def _until(
