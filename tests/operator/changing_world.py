@@ -13,7 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stationkeeper_core.published.documents import Document, decode, digest, encode, encode_payload
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
-from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental.incremental_compiler import (
+    IncrementalCompiler,
+    PlanChange,
+    compiles_the_same,
+)
 from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
@@ -218,9 +222,16 @@ class ChangingWorld:
                     self.referenced[key] = found
         for key in resources - self.resources.keys():
             self.told.pop(key, None)
+        changes = {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources}
+        restated = {
+            key: after
+            for key, (held, after) in changes.items()
+            if held is not None and after is not None and compiles_the_same(held, after)
+        }
         return WorldChanges(
-            {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources},
+            {key: each for key, each in changes.items() if key not in restated},
             {key: self.referenced.get(key) for key in referenced},
+            restated,
         )
 
     def _compiled(self, step: Step) -> PlanChange:
