@@ -89,7 +89,7 @@ class ProgramPlaces:
 
     @property
     def control_plane_folder(self) -> Path:
-        """Where our cache has, or will have, the control plane's programs."""
+        """The folder of our cache for the control plane's programs; it may not exist yet."""
         return self.cache / f"control-plane-{KUBERNETES_VERSION}-{self.platform}"
 
     def helm_folder(self, version: str) -> Path:
