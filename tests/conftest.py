@@ -20,14 +20,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stationkeeper_tools import sample_pki
-from stationkeeper_tools.binaries import (
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import (
     ControlPlaneBinaries,
     ProgramPlaces,
     find_helm,
     find_kubectl,
     obtain_control_plane,
 )
-from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from tests.examples import DEFAULT, FAST
 from tests.sample_keys import SampleKeys

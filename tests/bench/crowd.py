@@ -96,7 +96,7 @@ class Crowd:
         Args:
             phases: how long, in seconds, and how many a second; one after the other.
             again: after how many seconds a gateway that was not answered comes again, as long as the first phase lasts.
-            now: told at each turn how many seconds have passed.
+            now: called at each turn with the seconds that have passed.
 
         Returns:
             When it began, in seconds of `time.monotonic`.

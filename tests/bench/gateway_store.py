@@ -14,7 +14,7 @@ from typing import Any
 
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.resources.records import GATEWAY
-from stationkeeper_tools.loopback_client import LoopbackClient
+from stationkeeper_tools.local_cluster.loopback_client import LoopbackClient
 
 _PREFIX = "/registry/stationkeeper.io/gateways"
 _IN_ONE = 100

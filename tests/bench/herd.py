@@ -46,7 +46,7 @@ class Case:
         p50_s, p99_s: of the answers, from the connection's begin, in seconds.
         refused: answers with another status than 200.
         outcomes: attempts by how they ended.
-        trust_change_s: from a change of trust in the midst of it until it was in force, in seconds.
+        trust_change_s: from a change of trust during the herd until it was in force, in seconds.
         recovery_s: from the last second in which more came than can be answered, those that came again included, until
             no newcomer waits longer than a second.
     """

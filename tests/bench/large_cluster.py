@@ -21,8 +21,8 @@ from stationkeeper_operator.api.kubernetes_api import LIST_SECONDS, ApiError, Ku
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
-from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.document_watch import DocumentWatch

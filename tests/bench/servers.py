@@ -45,7 +45,7 @@ class Server:
         name: for people.
         pid: of the process that was started.
         port: where it listens.
-        internal: where it tells its metrics; 0 where it has none.
+        internal: the port of its metrics; 0 if it has none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How long one callback holds the operator's event loop: at the first publish, changes, a scrape and a resync.
+"""Measure how long one callback blocks the operator's event loop: first publish, changes, a scrape, a resync.
 
 It prints two times. CPU time is the computing of the callback alone. Wall time also has what other threads and other
 processes took meanwhile; a thread that computes holds Python's lock for 5 ms.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from images.build import ROOT, build
 from images.pack import REGISTRY, write_archive
-from stationkeeper_tools.binaries import ProgramPlaces, find_helm, find_kubectl
+from stationkeeper_tools.programs.binaries import ProgramPlaces, find_helm, find_kubectl
 from stationkeeper_tools.progress import Progress
 from tests.cluster.clusters import Cluster, Given, Kind, OwnNode, has_kind
 from tests.cluster.figures import Figures

@@ -41,7 +41,7 @@ class Figures:
         trial: with the chart installed.
         cluster: that it is installed on.
         rounds: how often each is measured.
-        say: told each figure.
+        say: called with each figure.
 
     Attributes:
         missed: the figures that miss their goal.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_tools.binaries import (
+from stationkeeper_tools.programs.binaries import (
     KUBERNETES_VERSION,
     ProgramPlaces,
     find_helm,

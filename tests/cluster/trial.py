@@ -49,7 +49,7 @@ class Trial:
         cluster: that runs.
         folder: exists; commands run in it.
         registry: takes the place of `registry.example.com` in the commands of the page.
-        say: told how far it is.
+        say: called with each step.
     """
 
     def __init__(self, cluster: Cluster, folder: Path, registry: str, say: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stationkeeper_tools.binaries import ProgramPlaces, find_helm
+from stationkeeper_tools.programs.binaries import ProgramPlaces, find_helm
 from stationkeeper_tools.progress import Progress
 
 CHART = Path(__file__).parents[2] / "helm/stationkeeper"

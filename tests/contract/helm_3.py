@@ -6,8 +6,8 @@ A build takes minutes, so tests that need it are skipped if it is not in the cac
 from collections.abc import Mapping
 from pathlib import Path
 
-from stationkeeper_tools.binaries import KUBERNETES_VERSION, ProgramPlaces, obtain_helm
-from stationkeeper_tools.go_build import GoModule
+from stationkeeper_tools.programs.binaries import KUBERNETES_VERSION, ProgramPlaces, obtain_helm
+from stationkeeper_tools.programs.go_build import GoModule
 from stationkeeper_tools.progress import Progress
 
 HELM_3_VERSION = "3.22.0"

@@ -16,7 +16,7 @@ import yaml
 
 from release import changelog, chart, check, krew, licences, versions, workflows
 from release.check import Release
-from stationkeeper_tools.binaries import HELM_VERSION, KUBERNETES_VERSION
+from stationkeeper_tools.programs.binaries import HELM_VERSION, KUBERNETES_VERSION
 from tests.contract.chart import run_helm
 from tests.contract.helm_3 import HELM_3_VERSION
 

@@ -25,7 +25,7 @@ from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.cluster import Cluster
+from stationkeeper_tools.local_cluster.cluster import Cluster
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import OperatorProcess
 from tests.operator_key import make_operator_pair

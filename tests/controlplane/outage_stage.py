@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.published.documents import secret_name
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.release_processes import ReleaseProcesses
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_gateway, make_root, make_server
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.cups.client import Client, exchange, get_internal

@@ -13,7 +13,7 @@ import yaml
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.protocol.credentials import check_uri
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import LNS_URI, gateway, root, trusted_ca
 

@@ -15,8 +15,8 @@ import pytest
 
 from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_root
 from tests.contract.chart import (
     CASES,

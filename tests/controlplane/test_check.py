@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.tools.command_line import stationkeeper
 from tests.tools.manifest_files import ACCEPTED_BY_THE_SCHEMA, REFUSED_BY_THE_SCHEMA, write
 

@@ -17,8 +17,8 @@ from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.sources.kubernetes_source import ApiServer, KubernetesSource
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_root, make_server
 from stationkeeper_tools.shipped_manifests import load, rbac_files
 from tests.cups.client import until

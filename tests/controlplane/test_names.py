@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.waiting import wait_for

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stationkeeper_tools.api_client import RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.outage_stage import CAS, DROPPED, KEPT, Stage, stage
 from tests.waiting import PROMPTLY, wait_for
 

@@ -12,9 +12,9 @@ import pytest
 
 from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.tools.command_line import PROGRAM

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 
 PAGES = [Path("docs/operation.md"), Path("docs/resources.md")]
 COMMAND = re.compile(r"^(?:\$ )?(kubectl -n radio create configmap vendor-a-crl .*\\\n.*)$", re.MULTILINE)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 import pytest
 
-from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_OPERATOR, OF_WRITES, Kind, Perturbation, Plan
 from tests.perturbation.run import ACTIVE_SECONDS, run
 from tests.perturbation.stage import Stage, stage

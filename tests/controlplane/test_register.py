@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import pem
 from tests.tools.test_register import FIRST, KEY, LNS_SECRET, SECOND, states, tts_gateway

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_core.published.registry_layout import layout_of
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.cups_process import CupsProcess
 from tests.controlplane.definitions import install_crds

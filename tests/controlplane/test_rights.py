@@ -15,8 +15,8 @@ import yaml
 from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.contract.chart import CASES, CHART, RefusedValuesError, Values, render, run_helm
 
 pytestmark = pytest.mark.usefixtures("helm")

@@ -11,8 +11,8 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release

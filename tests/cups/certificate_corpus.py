@@ -201,7 +201,7 @@ def _renewed_anchor() -> Row:
 
 
 def _another_key_of_that_name() -> Row:
-    """Of two CAs with one name, the right one is found by the key identifier in the gateway's certificate."""
+    """Make two CAs with one name; the key identifier in the gateway's certificate shows the right one."""
     first, second = (
         ca("Same", extensions=((x509.SubjectKeyIdentifier(identifier), False),)) for identifier in (b"first", b"second")
     )

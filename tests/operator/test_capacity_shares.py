@@ -1,4 +1,4 @@
-"""What a full document means for tenants: properties that hold for any history."""
+"""The effects of a full document on tenants, as properties of any history."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""How one count of registry documents replaces another: the pure part."""
+"""One count of registry documents replaces another: the pure part."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""How one count of registry documents replaces another, with a small API server."""
+"""One count of registry documents replaces another, with a small API server."""
 
 import base64
 from collections.abc import AsyncIterator

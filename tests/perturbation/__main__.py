@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
+from stationkeeper_tools.programs.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from tests.perturbation.bugs import BUGS
 from tests.perturbation.plan import Plan

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from stationkeeper_tools.cluster import CUPS, Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import CUPS, Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from tests.perturbation.fleet import RELEASE

@@ -14,11 +14,11 @@ import yaml
 
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.cluster import OPERATOR, Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import OPERATOR, Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.private_files import write_private
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import KeyPair, make_root, make_server
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.perturbation import fleet

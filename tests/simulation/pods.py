@@ -53,9 +53,9 @@ class Pod:
         name: of the object.
         process: the present one; None while no container runs.
         state: what the process decides on.
-        volume: what the kubelet laid, by document.
+        volume: the files that the kubelet wrote, by document.
         is_serving: whether gateways can connect.
-        ends: whether it was told to end.
+        ends: whether it terminates.
         buckets: how many registry documents it loads.
         cut_from: the operators that cannot reach it.
         kubelet_is_late: whether the kubelet does not refresh the volume.
@@ -143,7 +143,7 @@ class Pods:
         server: where the kubelet reads the Secrets.
         chance: draws when it does.
         certificate: of the operator's key.
-        loaded: told of each pod after it has put something in force, or begins to serve.
+        loaded: called with each pod after it has put something in force, or begins to serve.
     """
 
     def __init__(
@@ -277,7 +277,7 @@ class SimulatedPodClient(PodClient):
         pods: those that can be reached.
         chance: draws how long it takes, and what is lost.
         certificate: of the operator's key, as the pods have it.
-        loaded: told of each pod that took something.
+        loaded: called with each pod that accepted something.
     """
 
     lost = 0.0

@@ -18,7 +18,7 @@ from tests.simulation.users import Users
 
 @dataclass
 class Outcome:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         seed: of the run.

@@ -36,7 +36,7 @@ def run_example(tell: Callable[[str, Mapping[str, Any]], None]) -> int:
     """Run the example and return its exit code: 0 only if every step succeeded.
 
     Args:
-        tell: told of each step.
+        tell: called with each step.
     """
     logging.basicConfig(level=logging.ERROR, force=True)
     began = time.monotonic()
