@@ -333,3 +333,22 @@ async def test_very_many_written_statuses_cause_a_turn(stage: Stage, monkeypatch
         metadata = replace(resource.metadata, resource_version=str(resource.metadata.version + 10))
         stage.known.take_in_write(replace(resource, metadata=metadata))
         assert stage.known.changes.is_waiting is is_enough
+
+
+async def test_a_status_that_changes_after_a_preparation_counts_as_the_one_that_the_term_began_with(
+    stage: Stage,
+) -> None:
+    gateway, authority = {"eui": "0000000000000001", "lns": LNS}, {"certificates": [{"pem": make_pem("fleet")}]}
+    stage.put(SHORT, gateway)
+    stage.put(CA, authority)
+    await stage.reconciler.prepare()
+    # The earlier leader has written these; this process sees them late.
+    at = "2026-01-01T00:00:00Z"
+    certificate = {"trustedCA": "release/ca", "serial": "1", "sha256": "ab" * 32, "notAfter": "2036-01-01T00:00:00Z"}
+    stage.put(SHORT, gateway, {"lastSeen": at, "certificate": certificate})
+    unregistered = {"eui": "00000000000000AA", "lastSeen": at}
+    stage.put(CA, authority, {"unregistered": [unregistered]})
+    await stage.reconciler.turn()
+    usage = stage.tracker.observed.usage
+    assert usage.users(CA) == ("uid-short",)
+    assert usage.fields_of(CA, lambda _eui: False)["unregistered"] == [{**unregistered, "model": "", "station": ""}]
