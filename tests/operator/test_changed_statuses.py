@@ -35,6 +35,24 @@ def test_of_a_removed_resource_no_changed_status_is_left() -> None:
     assert store.changes().world == WorldChanges()
 
 
+def test_nothing_is_kept_of_resources_that_came_and_went_between_two_turns() -> None:
+    store = ResourceStore()
+    store.put(gateway(1, "stays"))
+    assert store.changes().before
+    for version in range(2, 62, 3):
+        name = f"gateway-{version}"
+        store.put(gateway(version, name))
+        store.put(gateway(version + 1, name))
+        store.remove(gateway(version + 2, name))
+    store.put(gateway(90, "stays", uri="wss://new:1"))
+    store.remove(gateway(91, "stays"))
+    store.put(gateway(92, "stays"))
+    store.remove(gateway(93, "stays"))
+    found = store.changes()
+    assert found.before == {gateway(1, "stays").key: gateway(1, "stays")}
+    assert found.after == {}
+
+
 def test_a_new_generation_is_more_than_a_changed_status_although_the_spec_is_the_same() -> None:
     store = ResourceStore()
     store.put(gateway(1))

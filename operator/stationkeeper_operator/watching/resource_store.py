@@ -179,8 +179,9 @@ class ResourceStore:
     def _drop(self, key: Key) -> None:
         dropped = self._resources.pop(key)
         self._restated.pop(key, None)
-        if self._before is not None:
-            self._before.setdefault(key, dropped)
+        # Nothing of a resource that came and went since `changes`: a former leader takes no changes for months.
+        if self._before is not None and self._before.setdefault(key, dropped) is None:
+            del self._before[key]
         self.references.replace(dropped, None)
 
 
