@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from stationkeeper_operator.compiling.world_changes import WorldChanges
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.test_resource_store import gateway
@@ -51,6 +51,26 @@ def test_nothing_is_kept_of_resources_that_came_and_went_between_two_turns() -> 
     found = store.changes()
     assert found.before == {gateway(1, "stays").key: gateway(1, "stays")}
     assert found.after == {}
+
+
+def test_a_return_of_everything_says_what_was_deleted_or_changed_just_before() -> None:
+    store = ResourceStore()
+    for version, name in enumerate(("deleted", "changed", "stays"), start=1):
+        store.put(gateway(version, name))
+    assert store.changes().before
+    store.remove(gateway(4, "deleted"))
+    store.put(gateway(5, "changed", uri="wss://new:1"))
+    store.put(gateway(6, "stays"))
+    store.return_all_next()
+    deleted, changed, stays = gateway(1, "deleted"), gateway(2, "changed"), gateway(6, "stays")
+    found = store.changes().world
+    assert found.resources == {
+        deleted.key: ResourceChange(deleted, None),
+        changed.key: ResourceChange(changed, gateway(5, "changed", uri="wss://new:1")),
+        stays.key: ResourceChange(None, stays),
+    }
+    assert found.restated == {}
+    assert store.changes().world == WorldChanges()
 
 
 def test_a_new_generation_is_more_than_a_changed_status_although_the_spec_is_the_same() -> None:

@@ -38,8 +38,9 @@ class ResourceStore:
         # The versions of first LISTs whose items count already.
         self._begun: dict[Scope, int] = {}
         self.references = ReferenceIndex(budget or ReferenceBudget())
-        # The earlier state of the resources that changed since `changes`; None if everything must be returned.
+        # The earlier state of the resources that changed since `changes`; None before the first call.
         self._before: dict[Key, Resource | None] | None = None
+        self._must_return_all = True
         # Without the earlier state: the operator writes 100,000 statuses while nothing else changes.
         self._restated: dict[Key, None] = {}
 
@@ -126,19 +127,18 @@ class ResourceStore:
             del self._deleted[key]
 
     def return_all_next(self) -> None:
-        """Make the next `changes` return everything, as at the first call."""
-        self._before, self._restated = None, {}
+        """Make the next `changes` return all resources, and those that were deleted since the last call."""
+        self._must_return_all = True
         self.references.return_all_next()
 
     def changes(self) -> StoreChanges:
         """Return the changes since the last call; at first, everything."""
-        if self._before is None:
-            before, after = dict.fromkeys(self._resources), dict(self._resources)
-        else:
-            before = self._before
-            after = {key: self._resources[key] for key in before if key in self._resources}
+        before = self._before or {}
+        if self._must_return_all:
+            before = dict.fromkeys(self._resources) | before
+        after = {key: self._resources[key] for key in before if key in self._resources}
         restated = {key: self._resources[key] for key in self._restated if key not in before}
-        self._before, self._restated = {}, {}
+        self._before, self._restated, self._must_return_all = {}, {}, False
         return StoreChanges(before, after, self.references.take_changed(), restated)
 
     def snapshot(self) -> StoreSnapshot:
