@@ -321,15 +321,39 @@ async def test_written_statuses_are_taken_in_without_another_judgement(
     assert stage.store.restated == 0
 
 
-async def test_very_many_written_statuses_cause_a_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_very_many_written_statuses_cause_one_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_resources, "MOST_RESTATED", 2)
     for key, eui in ((SHORT, "0000000000000001"), (LONG, "0000000000000002")):
         stage.put(key, {"eui": eui, "lns": LNS})
-    assert await stage.reconciler.turn() is Turn.DONE
-    stage.known.changes.clear()
-    for key, is_enough in ((SHORT, False), (LONG, True)):
-        resource = stage.store.get(key)
-        assert resource is not None
-        metadata = replace(resource.metadata, resource_version=str(resource.metadata.version + 10))
-        stage.known.take_in_write(replace(resource, metadata=metadata))
-        assert stage.known.changes.is_waiting is is_enough
+    causes: list[bool] = []
+    for number in range(2):
+        assert await stage.reconciler.turn() is Turn.DONE
+        # The third one comes after a turn that failed: its pause goes on.
+        for key in (SHORT, LONG, SHORT):
+            stage.known.changes.clear()
+            resource = stage.store.get(key)
+            assert resource is not None
+            version = str(resource.metadata.version + 10 + number)
+            metadata = replace(resource.metadata, resource_version=version)
+            stage.known.take_in_write(replace(resource, metadata=metadata))
+            causes.append(stage.known.changes.is_waiting)
+    assert causes == [False, True, False] * 2
+
+
+async def test_a_status_that_changes_after_a_preparation_counts_as_the_one_that_the_term_began_with(
+    stage: Stage,
+) -> None:
+    gateway, authority = {"eui": "0000000000000001", "lns": LNS}, {"certificates": [{"pem": make_pem("fleet")}]}
+    stage.put(SHORT, gateway)
+    stage.put(CA, authority)
+    await stage.reconciler.prepare()
+    # The earlier leader has written these; this process sees them late.
+    at = "2026-01-01T00:00:00Z"
+    certificate = {"trustedCA": "release/ca", "serial": "1", "sha256": "ab" * 32, "notAfter": "2036-01-01T00:00:00Z"}
+    stage.put(SHORT, gateway, {"lastSeen": at, "certificate": certificate})
+    unregistered = {"eui": "00000000000000AA", "lastSeen": at}
+    stage.put(CA, authority, {"unregistered": [unregistered]})
+    await stage.reconciler.turn()
+    usage = stage.tracker.observed.usage
+    assert usage.users(CA) == ("uid-short",)
+    assert usage.fields_of(CA, lambda _eui: False)["unregistered"] == [{**unregistered, "model": "", "station": ""}]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_operator.process.short_collections import LONG_SECONDS, short_collections
+from stationkeeper_operator.process.short_collections import LONG_SECONDS, LOOK_AGAIN_SECONDS, short_collections
 
 PROGRAM = """
 import contextlib, gc, json, sys
@@ -30,6 +30,27 @@ print(json.dumps({"most": max(looked_at), "set_aside": set_aside, "left": left, 
 """
 
 
+CYCLES = """
+import gc, sys
+from itertools import count
+from stationkeeper_operator.process.short_collections import short_collections
+
+class Cycle:
+    pass
+
+with short_collections(lambda times=count(): next(times) * float(sys.argv[1])):
+    most = 0
+    for _ in range(200):
+        used = [Cycle() for _ in range(1_000)]
+        for each in used:
+            each.itself = each
+        gc.collect()
+        del used, each
+        most = max(most, gc.get_freeze_count())
+print(most)
+"""
+
+
 def _run(how: str) -> dict[str, int]:
     done = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(done.stdout)
@@ -43,6 +64,13 @@ def test_a_full_collection_looks_at_no_object_that_has_stayed_long() -> None:
     assert short["set_aside"] > 300_000
     assert short["left"] < short["set_aside"] / 2, "without a reference, an object set aside is freed"
     assert short["after"] == 0
+
+
+@pytest.mark.slow
+def test_cycles_that_were_in_use_during_long_collections_do_not_stay_for_ever() -> None:
+    took = str(LOOK_AGAIN_SECONDS / 10)
+    done = subprocess.run([sys.executable, "-c", CYCLES, took], capture_output=True, text=True, check=True)
+    assert 10_000 < int(done.stdout) < 100_000, "200,000 objects were set aside while they were in use"
 
 
 @pytest.mark.parametrize(("took", "is_set_aside"), [(LONG_SECONDS / 2, False), (LONG_SECONDS * 2, True)])

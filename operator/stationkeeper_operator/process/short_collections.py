@@ -2,7 +2,8 @@
 
 A full collection looks at every object, and no other code runs meanwhile: 0.1 s for a million objects. Almost all of
 them stay: the resources, the verdicts and the statuses. So objects that survived a long collection are not looked at
-again. They are still freed when nothing refers to them; only what is part of a cycle then stays.
+again. They are still freed when nothing refers to them; only what is part of a cycle then stays. So that this does not
+add up over months, all objects are looked at again after very many long collections.
 """
 
 import gc
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 
 LONG_SECONDS = 0.002
 """The CPU time of a collection after which the surviving objects are set aside."""
+
+LOOK_AGAIN_SECONDS = 1.0
+"""The CPU time of all long collections after which the next full one looks at all objects again."""
 
 _FULL = 2
 # By default a full collection waits for ten of the middle generation: for 77,000 new objects, up to 40 ms.
@@ -25,16 +29,19 @@ def short_collections(clock: Callable[[], float] = time.thread_time) -> Iterator
     Args:
         clock: returns the CPU time of the thread, in seconds.
     """
-    began = 0.0
+    began = since_all = 0.0
 
     def collected(phase: str, info: dict[str, int]) -> None:
-        nonlocal began
+        nonlocal began, since_all
         if info["generation"] != _FULL:
             return
         if phase == "start":
+            if since_all >= LOOK_AGAIN_SECONDS:
+                gc.unfreeze()
             began = clock()
-        elif clock() - began > LONG_SECONDS:
+        elif (took := clock() - began) > LONG_SECONDS:
             gc.freeze()
+            since_all = since_all + took if since_all < LOOK_AGAIN_SECONDS else 0.0
 
     gc.collect()
     gc.freeze()

@@ -31,6 +31,7 @@ class KnownResources:
         self.store = store
         self.changes = changes or Aggregator()
         self._lag = lag
+        self._had_many_restated = False
 
     def get(self, key: Key) -> Resource | None:
         """Return the known resource; None if there is none."""
@@ -60,9 +61,11 @@ class KnownResources:
 
     def note(self, change: Change) -> None:
         """Let a change wait for a turn if a turn depends on it; a reduction is urgent, and many statuses count too."""
+        # Once: each of the following statuses would cut the pause after a failed turn short.
+        had_many, self._had_many_restated = self._had_many_restated, self.store.restated >= MOST_RESTATED
         if change in {Change.SPEC, Change.REDUCTION}:
             self.changes.wake(urgent=change is Change.REDUCTION)
-        elif self.store.restated >= MOST_RESTATED:
+        elif self._had_many_restated and not had_many:
             self.changes.wake()
 
     def note_reference(self, reference: Reference) -> None:

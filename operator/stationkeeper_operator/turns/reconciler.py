@@ -4,11 +4,11 @@ The trust is compiled and written first: a reduction of trust never waits for th
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 
-from stationkeeper_operator.compiling.world_changes import ResourceChange
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
@@ -77,7 +77,7 @@ class Reconciler:
         counts = self._compilation.counts()
         in_force = await self._publisher.in_force(counts.needed)
         compiler, changes = await self._compilation.take_in(counts, in_force, self._now())
-        await asyncio.to_thread(_add, self._prepared, changes.resources)
+        await asyncio.to_thread(_add, self._prepared, changes)
         await asyncio.to_thread(compiler.set_in_force, in_force)
         return bool(changes.resources)
 
@@ -95,7 +95,7 @@ class Reconciler:
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
-        await asyncio.to_thread(_add, self._prepared, changes.resources)
+        await asyncio.to_thread(_add, self._prepared, changes)
         await self._take_in_resources()
         self._flow.begin_turn(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
@@ -129,7 +129,11 @@ class Reconciler:
         self._judging.end_first_list()
 
 
-def _add(changes: dict[Key, ResourceChange], later: Mapping[Key, ResourceChange]) -> None:
-    for key, (before, after) in later.items():
+def _add(changes: dict[Key, ResourceChange], later: WorldChanges) -> None:
+    for key, (before, after) in later.resources.items():
         earlier = changes.get(key)
         changes[key] = ResourceChange(before if earlier is None else earlier.before, after)
+    # The flow reads the status of a new resource once: it must be the newest one.
+    for key, resource in later.restated.items():
+        if key in changes:
+            changes[key] = ResourceChange(changes[key].before, resource)
