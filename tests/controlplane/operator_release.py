@@ -55,7 +55,7 @@ class Release:
         self._namespaced = namespaced
         self.internal_token = internal_token
         self.operator_pair = make_operator_pair()
-        self._api = ApiClient(kubeconfig)
+        self._api = ApiClient(kubeconfig, EVENTUALLY)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
         self._processes: list[OperatorProcess] = []

@@ -10,7 +10,7 @@ from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_OPERATOR, OF_WRITES, 
 from tests.perturbation.run import ACTIVE_SECONDS, run
 from tests.perturbation.stage import Stage, stage
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 RUNS = 10
 SHORT_SECONDS = 1.0

@@ -18,8 +18,6 @@ from tests.perturbation.plan import Kind, Perturbation, Plan
 from tests.perturbation.proxy import Proxy
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(120)
-
 BEGUN_AGAIN = "the watch ended, beginning again"
 
 

@@ -115,7 +115,6 @@ def enough_descriptors() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [1600, 10_000])
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_silent_connections_do_not_exhaust_the_server(pki: Pki, tmp_path: Path, number: int) -> None:
@@ -136,7 +135,6 @@ async def test_silent_connections_do_not_exhaust_the_server(pki: Pki, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_half_done_handshakes_do_not_exhaust_the_server(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)
@@ -153,7 +151,6 @@ async def test_half_done_handshakes_do_not_exhaust_the_server(pki: Pki, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)
@@ -181,7 +178,6 @@ async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_much_data_before_a_clients_turn_does_not_exhaust_the_server(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)

@@ -27,7 +27,6 @@ async def _waiting(cups: Cups) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_change_of_trust_acts_and_the_cluster_is_answered_under_overload(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)
     cups.lay_server_tls(pki.server)

@@ -127,7 +127,6 @@ async def _more(counted: Callable[[], int], by: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_every_answer_is_explained_by_a_state_in_force_between_request_and_answer(
     tmp_path: Path, pki: Pki
 ) -> None:

@@ -15,7 +15,7 @@ from tests.tools.command_line import PROGRAM
 from tests.tools.manifest_files import EUI, LNS_URI, gateway, resource, token_secret, trusted_ca
 from tests.tools.standalone.serving import UNREACHED, Serving, pair
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 OTHER = "0123456789ABCDEE"
 UNKNOWN_CA = "UNKNOWN_CA"
