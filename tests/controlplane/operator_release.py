@@ -326,12 +326,6 @@ class Release:
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
 
-    def watch_secrets(self) -> Iterator[Any]:
-        """Return an event for each published Secret that is written from now on, as soon as it is."""
-        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
-        query = f"{_PUBLISHED}&watch=1&resourceVersion={found['metadata']['resourceVersion']}"
-        return self._api.watch(f"/api/v1/namespaces/{self.namespace}/secrets?{query}", EVENTUALLY)
-
     def lease_version(self) -> str:
         lease = self._lease()
         return "" if lease is None else str(lease["metadata"]["resourceVersion"])

@@ -50,7 +50,7 @@ class Stage:
     def __init__(self, own: ControlPlane, folder: Path, processes: ReleaseProcesses) -> None:
         self.own = own
         self.cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
-        self.admin = ApiClient(own.admin_kubeconfig)
+        self.admin = ApiClient(own.admin_kubeconfig, EVENTUALLY)
         self._processes = processes
         self._folder = folder
         now = datetime.now(UTC)

@@ -12,7 +12,7 @@ from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.controlplane.revocation_lists import crl, pem, revoked
-from tests.waiting import wait_for
+from tests.waiting import EVENTUALLY, wait_for
 
 NAMESPACE = "hoarder"
 CONFIG_MAPS = 300
@@ -26,19 +26,19 @@ SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
 def hoard(control_plane: Any) -> Iterator[Path]:
     """The kubeconfig of a cluster where one tenant has 350 MB that nothing names."""
     kubeconfig: Path = control_plane.admin_kubeconfig
-    api = ApiClient(kubeconfig)
+    api = ApiClient(kubeconfig, EVENTUALLY)
     api.apply(
         f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     )
 
     def config_map(number: int) -> None:
         body = {"metadata": {"name": f"large-{number}"}, "data": {"ca.crl": LARGE}}
-        ApiClient(kubeconfig).create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
+        ApiClient(kubeconfig, EVENTUALLY).create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
 
     def secret(number: int) -> None:
         labels = {"stationkeeper.io/credentials": "true"}
         body = {"metadata": {"name": f"large-{number}", "labels": labels}, "stringData": {"token": LARGE}}
-        ApiClient(kubeconfig).create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
+        ApiClient(kubeconfig, EVENTUALLY).create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(config_map, range(CONFIG_MAPS)))

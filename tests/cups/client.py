@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stationkeeper_tools.sample_pki import KeyPair
+from tests.waiting import EVENTUALLY
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = EVENTUALLY
 ENDED = (ConnectionError, ssl.SSLEOFError)
 """How it shows that a server ended a connection: which of them comes depends on what was under way then."""
 

@@ -21,10 +21,11 @@ from cryptography.x509.oid import NameOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.core.slow_keys import rsa_key
-from tests.cups.client import get_internal
+from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
+from tests.waiting import EVENTUALLY
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -132,7 +133,9 @@ async def test_an_intermediate_counts_whatever_the_size_of_the_records_of_tls_1_
     client += ["-cert", str(own), "-key", str(key), "-cert_chain", str(chain), "-max_send_frag", str(record)]
     request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
-    done = await asyncio.to_thread(subprocess.run, client, input=request, capture_output=True, timeout=30, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, client, input=request, capture_output=True, timeout=EVENTUALLY, check=False
+    )
 
     assert done.stdout.endswith(b"RouterMissing: the body has no router\n"), done.stderr
 
@@ -173,12 +176,16 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
 async def test_a_check_whether_the_port_is_open_is_not_a_refusal(cups: Cups, caplog: pytest.LogCaptureFixture) -> None:
     listener = logging.getLogger("stationkeeper.cups.listener")
     listener.setLevel(logging.DEBUG)
+
+    async def told() -> bool:
+        return caplog.messages.count("connected and left") >= 2
+
     try:
         for linger in (None, struct.pack("ii", 1, 0)):
             with socket.create_connection(("127.0.0.1", cups.port), timeout=5) as probe:
                 if linger is not None:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            await asyncio.sleep(0.2)
+        await until(told, "both are told")
     finally:
         listener.setLevel(logging.NOTSET)
 

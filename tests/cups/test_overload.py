@@ -23,6 +23,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from tests.cups.client import until
 from tests.cups.pki import Pki
+from tests.waiting import EVENTUALLY
 
 # Nothing takes so long by itself, however busy the machine is.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
@@ -60,7 +61,7 @@ class _Port:
         async def nobody() -> bool:
             return self.listener is not None and self.listener.waiting + self.listener.silent == 0
 
-        await asyncio.sleep(0.05)
+        await _turns()
         await until(nobody, "nobody waits")
 
     async def gone(self, number: int) -> None:
@@ -70,6 +71,13 @@ class _Port:
             return self.dropped.total() >= number
 
         await until(enough, f"{number} are dropped")
+
+
+async def _turns() -> None:
+    """Let the event loop take in what clients have sent; each connection needs some turns of it."""
+    await asyncio.sleep(0.05)
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -129,7 +137,7 @@ class _Gateway:
             except ssl.SSLWantReadError:
                 self._send()
                 try:
-                    more = await asyncio.wait_for(loop.sock_recv(self.raw, 65536), 5)
+                    more = await asyncio.wait_for(loop.sock_recv(self.raw, 65536), EVENTUALLY)
                 except OSError:
                     return False
                 if not more:
@@ -142,7 +150,7 @@ class _Gateway:
     async def is_ended(self) -> bool:
         """Return whether the server ends the connection soon."""
         with suppress(ConnectionError):
-            while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), 5):
+            while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), EVENTUALLY):
                 pass
         return True
 
@@ -220,7 +228,7 @@ async def test_a_client_that_left_while_waiting_is_found_at_its_turn(pki: Pki) -
         first = _Gateway(port.number).hello()
         await port.idle()
         others = [_Gateway(port.number).hello() for _ in range(10)]
-        await asyncio.sleep(0.1)
+        await _turns()
         assert all(each.still_waits() for each in others)
         for each in others[1:]:
             each.reset()
@@ -273,7 +281,7 @@ async def test_one_address_that_fills_the_queue_drops_no_other_connection(pki: P
 async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         half = [_Gateway(port.number, "127.9.0.1").hello() for _ in range(40)]
-        await asyncio.sleep(0.1)
+        await _turns()
         assert len(port.begun) == 8
         for address in _addresses(20):
             gateway = _Gateway(port.number, address).hello()
@@ -342,7 +350,7 @@ async def test_a_client_that_is_silent_until_its_turn_has_no_advantage(
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]
-        await asyncio.sleep(0.1)
+        await _turns()
         assert port.listener is not None
         assert port.listener.silent == 20
         assert port.begun == []
@@ -361,7 +369,7 @@ async def test_those_that_wait_are_ended_with_the_listener(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1)) as port:
         clients = [_Gateway(port.number).hello() for _ in range(5)]
         silent = _Gateway(port.number)
-        await asyncio.sleep(0.1)
+        await _turns()
         assert port.listener is not None
         port.listener.stop()
         for each in (*clients, silent):
