@@ -78,5 +78,6 @@ class OperatorProcess:
         return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what it logged."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Return what it logged, without a line that it still writes."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
