@@ -1,4 +1,4 @@
-"""What the build does beside copying: see the two classes.
+"""Steps of the build beside copying: see the two classes.
 
 Source: https://hatch.pypa.io/latest/plugins/build-hook/custom/ and …/metadata-hook/custom/.
 """

@@ -1,9 +1,9 @@
-"""Write what the chart says of its values from the comments in `values.yaml`: README.md's table, the schema's texts.
+"""Write what README.md and the schema say of the chart's values, from the comments in `values.yaml`.
 
-A value is documented by the comment right above it. A mapping whose own keys have comments is a section; any other is
-one value, told with its default as a whole.
+The comment right above a value documents it. A mapping whose own keys have comments is a section; any other mapping is
+one value, with its default as a whole.
 
-Run it as `make docs`; a test holds both files to it.
+Run it as `make docs`; a test checks that both files are up to date.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Ask the registry whether the base image of the Containerfile is what its digest says, for each processor.
+"""Check in the registry that the base image of the Containerfile has the given digest, for each processor.
 
     python -m images.base_image
 
-Needs docker with buildx, and a network. CI runs it before anything is built on the image, since a digest can only be
-compared with what the registry has: a wrong one is told here, by name, and not by a build that fails.
+It needs docker with buildx, and a network. CI runs it before any build on the image: only the registry can confirm a
+digest, and here the error names a wrong one, instead of a failed build.
 """
 
 import hashlib

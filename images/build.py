@@ -77,7 +77,7 @@ def build(component: str, out: Path, revision: str = "unknown", uv_options: tupl
 
 
 def _lay_sources(component: str, target: Path) -> None:
-    """Lay just what the Containerfile copies for the stage of this image."""
+    """Copy exactly the files that the Containerfile copies for the stage of this image."""
     text = (ROOT / "Containerfile").read_text(encoding="utf-8")
     common = re.findall(r"^COPY (.+) \./$", text, re.MULTILINE)[0]
     stage = re.findall(rf"^FROM build AS build-{component}\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)[0]

@@ -2,8 +2,8 @@
 
     python -m images.materials dist/release/stationkeeper.cdx.json
 
-It has no serial number and no time, so that it is the same each time. An image's bill is of one extra; what the command
-writes is of all.
+It has no serial number and no time, so that it is the same each time. The bill of an image has the packages of one
+extra; the command writes a bill of all.
 """
 
 import argparse

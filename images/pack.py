@@ -18,7 +18,7 @@ from typing import Any
 
 USER = "65532:65532"
 REGISTRY = "localhost"
-"""Of the names of images that are not pushed anywhere."""
+"""The registry in the names of images that are not pushed."""
 ENVIRONMENT = {"PATH": "/opt/stationkeeper/bin", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LAYER = "application/vnd.oci.image.layer.v1.tar"

@@ -37,7 +37,7 @@ _STANDARD_LIBRARY = (
     *("site-packages", "lib-dynload/_tkinter*", "lib-dynload/_test*", "lib-dynload/_xx*", "lib-dynload/_ctypes_test*"),
     *("*/test", "*/tests"),
 )
-# Of packages: `kubernetes` has a module for each kind and each API, which it imports by name where somebody asks for
+# Of packages: `kubernetes` has a module for each kind and each API, which it imports by name if a program asks for
 # one; here it reads credentials only. The rest is source of extensions, types and tests.
 _PACKAGES = (
     *("kubernetes/client/models/*.py", "kubernetes/client/api/*.py"),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from helm import document_values
 from release.versions import ROOT, version
-from stationkeeper_tools.binaries import ProgramPlaces, find_helm
+from stationkeeper_tools.programs.binaries import ProgramPlaces, find_helm
 from stationkeeper_tools.progress import Progress
 
 CHART = ROOT / "helm/stationkeeper"

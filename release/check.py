@@ -37,7 +37,7 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """What is checked.
+    """The release to check.
 
     Attributes:
         out: a folder for the built files.
@@ -61,7 +61,7 @@ def check_changelog(release: Release) -> None:
     """Check that the changelog has the version, or what is unreleased, and that there are upgrade notes."""
     page = (ROOT / changelog.PAGE).read_text(encoding="utf-8")
     if f"\n### {version()}\n" not in (ROOT / _NOTES).read_text(encoding="utf-8"):
-        raise CheckError(f"{_NOTES} has no notes for {version()}: say under `### {version()}` what an upgrade asks for")
+        raise CheckError(f"{_NOTES} has no notes for {version()}: say under `### {version()}` what an upgrade needs")
     text = changelog.section(page, version() if release.tag else changelog.UNRELEASED)
     (release.out / "notes.md").write_text(f"{text}\n", encoding="utf-8")
 

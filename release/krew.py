@@ -28,7 +28,7 @@ _DESCRIPTION = """\
 Why can a gateway not connect? Who is silent, who is refused? This plugin
 answers from the TrustedCA and Gateway resources of Stationkeeper, a CUPS
 server for gateways that run LoRa Basics Station; and it suspends, revokes and
-rotates, and waits until every pod of the server decides by the change.
+rotates, and waits until every pod of the server enforces that.
 """
 _CAVEATS = """\
 The plugin runs the program stationkeeper, which is a Python package. Install

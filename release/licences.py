@@ -21,7 +21,7 @@ PERMITTED = frozenset(
         *("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)"),
     }
 )
-"""By SPDX identifier, and by what the metadata of older packages says instead."""
+"""SPDX identifiers, and the names of licences in the metadata of older packages."""
 
 
 def refused(bill: Path) -> dict[str, str]:

@@ -20,14 +20,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stationkeeper_tools import sample_pki
-from stationkeeper_tools.binaries import (
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import (
     ControlPlaneBinaries,
     ProgramPlaces,
     find_helm,
     find_kubectl,
     obtain_control_plane,
 )
-from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from tests.examples import DEFAULT, FAST
 from tests.sample_keys import SampleKeys
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Leave out of garbage collections what stays until the end, modules and tests, and collect less often after it.
+    """Exclude tests and modules, which stay until the end, from garbage collections, and collect less often.
 
     A test makes thousands of objects, and collecting after each 700 took a fiftieth of the time.
     """
@@ -94,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Obtain what the fixtures of the collected tests need, and tell the terminal of it."""
+    """Obtain the programs for the fixtures of the collected tests, and report that on the terminal."""
     failures = session.config.stash.setdefault(FAILURES, {})
     if session.config.option.collectonly:
         return
@@ -109,7 +109,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def say(config: pytest.Config, line: str) -> None:
-    """Print a line, also from a process that pytest-xdist started, which has no terminal reporter."""
+    """Print a line, also from a process of pytest-xdist, which has no terminal reporter."""
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else nullcontext():
         sys.stderr.write(f"{line}\n")
@@ -117,7 +117,7 @@ def say(config: pytest.Config, line: str) -> None:
 
 @contextmanager
 def one_process_at_a_time() -> Iterator[None]:
-    """Let one process of a run obtain the programs, while the others wait for it."""
+    """Let one process of a run obtain the programs; the others wait for it."""
     with (Path(tempfile.gettempdir()) / f"stationkeeper-tests-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -136,14 +136,14 @@ def control_plane_binaries(pytestconfig: pytest.Config) -> ControlPlaneBinaries:
 
 @pytest.fixture(scope="session")
 def kubectl(pytestconfig: pytest.Config) -> Path:
-    """The program."""
+    """Return the path of kubectl."""
     raise_if_failed(pytestconfig, "kubectl")
     return find_kubectl(ProgramPlaces.of_this_process(), Progress())
 
 
 @pytest.fixture(scope="session")
 def helm(pytestconfig: pytest.Config) -> Path:
-    """The program."""
+    """Return the path of helm."""
     raise_if_failed(pytestconfig, "helm")
     return find_helm(ProgramPlaces.of_this_process(), Progress())
 
@@ -152,6 +152,6 @@ def helm(pytestconfig: pytest.Config) -> Path:
 def control_plane(
     control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """A running one, shared: tests work in namespaces of their own, and leave the API server running."""
+    """Return a running control plane; it is shared: tests use their own namespaces, and do not stop the API server."""
     with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("control-plane")) as running:
         yield running

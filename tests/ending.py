@@ -1,4 +1,4 @@
-"""How a test ends a process that it no longer needs."""
+"""End a process that a test no longer needs."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ CRASHES = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -si
 
 
 def end(process: "subprocess.Popen[Any]", *, gently: bool = True) -> None:
-    """End it at once; if `gently`, under coverage by SIGTERM, so that it writes down what it ran.
+    """End it at once. Under coverage, if `gently`, use SIGTERM, so that it writes what it ran.
 
     Raises:
         AssertionError: it had crashed before.

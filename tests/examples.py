@@ -1,4 +1,4 @@
-"""How many examples a property is tried with, in proportion to what the profile of hypothesis gives by default."""
+"""The number of examples for a property, in proportion to the profile of hypothesis."""
 
 from hypothesis import settings
 
@@ -7,5 +7,5 @@ FAST = 10
 
 
 def examples(number: int) -> int:
-    """Return how many examples to try where the usual profile tries `number`: fewer in `make test-fast`."""
+    """Return the number of examples; it is `number` with the usual profile, and fewer in `make test-fast`."""
     return max(2, number * settings().max_examples // DEFAULT)

@@ -1,7 +1,7 @@
-"""What kstatus, by which Flux and kpt wait, makes of an object: its rules for custom resources.
+"""The verdict of kstatus on an object, by which Flux and kpt wait: its rules for custom resources.
 
 Source: sigs.k8s.io/cli-utils, pkg/kstatus/status: `Compute`, `checkGenericProperties`, `checkGeneration` (generic.go)
-and `checkReadyCondition` (core.go). The order is theirs.
+and `checkReadyCondition` (core.go), in the same order.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ IN_PROGRESS, FAILED, CURRENT, TERMINATING = "InProgress", "Failed", "Current", "
 
 
 def kstatus(obj: Mapping[str, Any]) -> str:
-    """Return the status of an object as the API server gives it."""
+    """Return the status of an object in the form of the API server."""
     metadata, status = obj["metadata"], obj.get("status", {})
     if metadata.get("deletionTimestamp"):
         return TERMINATING

@@ -1,7 +1,7 @@
-"""What the tests of each layer cost, and the files that last longest: `make test ARGS="-p tests.layer_times"`.
+"""Print the cost of the tests of each layer, and the slowest files: `make test ARGS="-p tests.layer_times"`.
 
-`tests`: how many; `seconds`: by the clock, summed over the processes of pytest-xdist; `CPU`: of these processes and of
-those that tests started and waited for, in seconds. CPU seconds do not depend on what else the machine does, or little.
+`tests`: their number. `seconds`: by the clock, the sum of all processes of pytest-xdist. `CPU`: seconds of CPU of these
+processes, and of processes that tests started and waited for; they hardly depend on other work of the machine.
 """
 
 import os
@@ -17,7 +17,7 @@ _BEGAN = pytest.StashKey[float]()
 
 @dataclass
 class _Cost:
-    """Of tests, by the first parts of their names."""
+    """The cost of tests, by the first parts of their names."""
 
     tests: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -40,14 +40,14 @@ def _cpu_seconds() -> float:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    """Note what was used before the test."""
+    """Record the time and CPU before the test."""
     item.stash[_BEGAN] = _cpu_seconds()
     return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
-    """Tell with the last report of the test what it used."""
+    """Add the cost of the test to its last report."""
     try:
         return (yield)
     finally:

@@ -1,4 +1,4 @@
-"""The key that an operator signs with, and the certificate of it that CUPS holds, as the chart makes them."""
+"""The key that an operator signs with, and its certificate for CUPS, as the chart makes them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ class OperatorPair:
 
 
 def make_operator_pair(*, curve: bool = False) -> OperatorPair:
-    """Make a pair; with `curve` one of a kind that is not taken."""
+    """Make a pair; with `curve`, make a pair of an unsupported kind."""
     key = generate_private_key(SECP256R1()) if curve else Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stationkeeper-operator")])
     now = datetime.now(UTC)

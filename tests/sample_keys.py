@@ -1,7 +1,7 @@
-"""The RSA keys of the sample PKI while tests run: made in 0.3 ms from primes that stand here, where others take 70 ms.
+"""RSA keys of the sample PKI for tests: made in 0.3 ms from fixed primes; random ones take 70 ms.
 
-Each process of the tests makes thirty of them and more. No key comes twice in a process. The keys share primes, so they
-are safe for nothing but tests.
+Each process of the tests makes thirty of them and more. A process uses each key only once. The keys share primes, so
+they are safe only for tests.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from stationkeeper_tools import sample_pki
 from tests.core.private_keys import rsa_of
 
 MADE_ANEW: Callable[[], rsa.RSAPrivateKey] = sample_pki._rsa_key
-"""How the sample PKI makes a key where no tests run."""
+"""The function with which the sample PKI makes keys outside of tests."""
 _PRIMES = (
     "c5b75992dd4cf501abb423252b7b082a1a1d8e11c72f73586b6cf77a16cf97cf164cf2e6a0a086b9f3fed00ca0a41ce799b398c4d73ec142"
     "0f89e92a9f6692107da650042b69727d95df7f7d5981d547371e4c64a722651c29ee78827bdb0ddc0c9aa1fd4d5a5894409ff51482033bc9"
@@ -55,7 +55,7 @@ _PRIMES = (
 
 
 class SampleKeys:
-    """Return another key of 2048 bits with each call; a random one after all pairs of primes were taken."""
+    """Returns another key of 2048 bits with each call; random ones after all pairs of primes are used."""
 
     def __init__(self) -> None:
         numbers = [int(each, 16) for each in _PRIMES]

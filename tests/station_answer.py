@@ -56,7 +56,7 @@ def read_answer(body: bytes) -> StationAnswer:
 
 
 def split_credentials(blob: bytes) -> CredentialSet:
-    """The parts of a blob as the client cuts it: DER elements by their length, absent ones as four zero bytes."""
+    """Return the parts of a blob as the client splits it: DER elements by length, absent ones as four zero bytes."""
     trust, rest = _element(blob)
     certificate, key = _element(rest)
     return CredentialSet(trust, certificate, b"" if key == bytes(4) else key)

@@ -1,4 +1,4 @@
-"""Wait for something that another process, or another thread, brings about."""
+"""Wait for an effect of another process or thread."""
 
 import time
 from collections.abc import Callable
@@ -16,15 +16,15 @@ _T = TypeVar("_T")
 
 
 def wait_for(probe: Callable[[], _T | None], what: str, seconds: float = EVENTUALLY) -> _T:
-    """Return what a probe gives, as soon as that counts as true: an empty list is "not yet", as None and False are.
+    """Return the first true result of a probe: an empty list is "not yet", like None and False.
 
     Args:
-        probe: asked again and again, at least once.
-        what: is being waited for, for the message.
-        seconds: for how long it is asked.
+        probe: called repeatedly, at least once.
+        what: the awaited effect, for the message.
+        seconds: the maximum time.
 
     Raises:
-        AssertionError: it did not come in time.
+        AssertionError: there was no true result in time.
     """
     deadline = time.monotonic() + seconds
     while not (found := probe()):

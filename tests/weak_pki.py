@@ -1,4 +1,4 @@
-"""Certificates that are too weak for today, by the openssl program: libraries refuse to make them."""
+"""Certificates that are too weak for today, made by the openssl program because libraries refuse to make them."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ class WeakPki:
     """Keys and certificates in a folder.
 
     Args:
-        folder: is made.
+        folder: it is created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,9 +33,9 @@ class WeakPki:
         Args:
             name: of its files.
             common_name: its subject.
-            issuer: the name of one that was made before.
+            issuer: the name of one that exists already.
             key: `rsa:BITS`, or `ec:CURVE`.
-            digest: under the signature.
+            digest: the digest of the signature.
         """
         # Keys take most of the time, and clients never meet: those that are no CAs share one of each kind.
         shared = self._folder / f"{key.replace(':', '-')}.key"
@@ -52,7 +52,7 @@ class WeakPki:
         return self._pair(name)
 
     def _key(self, name: str, wanted: str) -> str:
-        """Return the options of `openssl req` by which `name` has a key of the kind that is wanted."""
+        """Return the options of `openssl req` for a key of the requested kind for `name`."""
         if wanted == "rsa:2048":
             (self._folder / f"{name}.key").write_bytes(written(sample_pki._rsa_key()))
             return f"-key {name}.key"

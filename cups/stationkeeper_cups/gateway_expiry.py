@@ -55,7 +55,7 @@ class GatewayExpiry(Collector):
 def _family() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "stationkeeper_gateway_certificates_expiring",
-        "Gateways that this pod remembers, by how soon the certificate ends that they used last: 30d (including those "
-        "of 7d), 7d, or expired.",
+        "Gateways that this pod remembers, by the end of their last certificate: within 30d (including those of 7d), "
+        "within 7d, or expired.",
         labels=["within"],
     )

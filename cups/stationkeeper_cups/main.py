@@ -117,38 +117,11 @@ async def serve(
         SettingsError: an address cannot be bound.
     """
     prepare_record_types()
-    metrics = Metrics()
-    state = ServingState(
-        metrics,
-        token_authentication=settings.token_authentication,
-        buckets=settings.buckets,
-        kept=KeptGenerations(settings.kept_generations),
-        server_tls=settings.source.server_tls,
-    )
-    observations = Observations(metrics)
-    metrics.add(GatewayExpiry(observations.certificates, _now))
-    admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
-    refusals = Refusals(metrics, observations, _now)
-    handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
-    limits = _limits(settings)
-    bounds = PortBounds(TimeLimits(asyncio.get_running_loop()), seconds, limits)
-    ports = _ports(settings, _Answering(state, admission, refusals, handler), bounds)
-    listeners = [each.listener for each in ports]
-    metrics.connections.set_function(lambda: sum(len(each.connections) for each in ports))
-    metrics.connections_limit.set(limits.connections * len(ports))
-    _measure(metrics, listeners)
-    state.on_trust_change = ports[0].connections.close_untrusted
-    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
-    certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
-    state.on_server_credentials_loaded = certificate.loaded
-
-    def is_open() -> bool:
-        return all(each.is_open for each in listeners)
-
-    sources = InternalSources(state, metrics, observations, certificate, is_open, lambda: refusals.recent)
-    internal = await _start_internal(settings, sources)
-    checking = asyncio.create_task(certificate.run())
-    returning = asyncio.create_task(_memory_return(listeners, limits).run())
+    server = _server(settings, seconds)
+    state, listeners = server.sources.state, [each.listener for each in server.ports]
+    internal = await _start_internal(settings, server.sources)
+    checking = asyncio.create_task(server.sources.server_certificate.run())
+    returning = asyncio.create_task(_memory_return(listeners, server.limits).run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
@@ -166,17 +139,66 @@ async def serve(
         returning.cancel()
         for each in listeners:
             each.stop()
-        await asyncio.gather(*(each.connections.drain(DRAIN_SECONDS) for each in ports))
+        await asyncio.gather(*(each.connections.drain(DRAIN_SECONDS) for each in server.ports))
         for each in listeners:
             each.cut()
         await internal.stop()
         _log.info("stopped")
 
 
-def _measure(metrics: Metrics, listeners: list[Listener]) -> None:
+@dataclass(frozen=True)
+class _Server:
+    """The parts of the server, connected, before they run.
+
+    Attributes:
+        sources: the sources of the internal port.
+        ports: the gateways' own port, and the port for proxies if there is one.
+        limits: the limits of each port.
+    """
+
+    sources: InternalSources
+    ports: list[GatewayPort]
+    limits: ConnectionLimits
+
+
+def _server(settings: Settings, seconds: RequestSeconds) -> _Server:
+    metrics = Metrics()
+    state = ServingState(
+        metrics,
+        token_authentication=settings.token_authentication,
+        buckets=settings.buckets,
+        kept=KeptGenerations(settings.kept_generations),
+        server_tls=settings.source.server_tls,
+    )
+    observations = Observations(metrics)
+    metrics.add(GatewayExpiry(observations.certificates, _now))
+    admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
+    refusals = Refusals(metrics, observations, _now)
+    handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
+    limits = _limits(settings)
+    bounds = PortBounds(TimeLimits(asyncio.get_running_loop()), seconds, limits)
+    ports = _ports(settings, _Answering(state, admission, refusals, handler), bounds)
+    metrics.connections_limit.set(limits.connections * len(ports))
+    _measure(metrics, ports)
+    certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
+    state.on_trust_change = ports[0].connections.close_untrusted
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
+    state.on_server_credentials_loaded = certificate.loaded
+
+    def is_open() -> bool:
+        return all(each.listener.is_open for each in ports)
+
+    sources = InternalSources(state, metrics, observations, certificate, is_open, lambda: refusals.recent)
+    return _Server(sources, ports, limits)
+
+
+def _measure(metrics: Metrics, ports: list[GatewayPort]) -> None:
+    listeners = [each.listener for each in ports]
+
     def total(of: Callable[[Listener], int]) -> Callable[[], int]:
         return lambda: sum(map(of, listeners))
 
+    metrics.connections.set_function(lambda: sum(len(each.connections) for each in ports))
     metrics.waiting_connections.labels("Silent").set_function(total(lambda each: each.silent))
     metrics.waiting_connections.labels("Ready").set_function(total(lambda each: each.waiting))
     metrics.handshakes.set_function(total(lambda each: len(each.handshake)))
@@ -205,7 +227,9 @@ async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: Servin
             await _first(source, stop, state.is_latest)
     except TimeoutError:
         fields = {"seconds": seconds}
-        _log.warning("no operator confirmed the latest documents; serving the source", extra={"fields": fields})
+        _log.warning(
+            "no operator confirmed the latest documents; serving those of the source", extra={"fields": fields}
+        )
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:

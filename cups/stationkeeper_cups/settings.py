@@ -163,7 +163,12 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     internal = "host:port of health, metrics, loaded generations and observations"
     add("--internal-listen", "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080", internal)
     add("--source", "STATIONKEEPER_SOURCE", FILES, f"{FILES}: mounted Secrets; {WATCH}: the Secrets by the API server")
-    add("--directory", "STATIONKEEPER_DOCUMENTS_FOLDER", f"{base}/documents", f"{FILES}: of the published documents")
+    add(
+        "--directory",
+        "STATIONKEEPER_DOCUMENTS_FOLDER",
+        f"{base}/documents",
+        f"{FILES}: folder of the published documents",
+    )
     pair = f"{base}/server-tls/tls"
     add("--tls-cert", "STATIONKEEPER_TLS_CERT", f"{pair}.crt", f"{FILES}: PEM of the server's certificates")
     add("--tls-key", "STATIONKEEPER_TLS_KEY", f"{pair}.key", f"{FILES}: PEM of the server's key")
@@ -171,13 +176,14 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, "name of the TLS Secret")
     add("--api-server", "STATIONKEEPER_KUBERNETES_URL", "", f"{WATCH}: URL of the API server, outside of a pod")
     account = _SERVICE_ACCOUNT
-    add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
-    add("--api-token-file", "STATIONKEEPER_KUBERNETES_TOKEN_FILE", f"{account}/token", f"{WATCH}: its bearer token")
+    api_ca, api_token = (f"{WATCH}: {what} for the API server" for what in ("PEM of the CA", "file with the token"))
+    add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", api_ca)
+    add("--api-token-file", "STATIONKEEPER_KUBERNETES_TOKEN_FILE", f"{account}/token", api_token)
     add(
         "--internal-token-file",
         "STATIONKEEPER_INTERNAL_TOKEN_FILE",
         "",
-        "bearer token of /generation and /observations",
+        "file with the bearer token of /generation and /observations",
     )
     tokens = "true or false: gateways without a client certificate may authenticate by a token"
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
@@ -188,21 +194,19 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     proxies = "networks (CIDR, separated by commas) of load balancers that send a PROXY protocol header"
     add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
     add("--forwarded-listen", "STATIONKEEPER_FORWARDED_ADDRESS", "", "host:port for proxies that terminate TLS")
-    forms = f"how they forward certificates: {', '.join(Form)}"
+    forms = f"how these proxies forward certificates: {', '.join(Form)}"
     add("--forwarded-form", "STATIONKEEPER_FORWARDED_FORM", "", forms)
-    add("--forwarded-from", "STATIONKEEPER_FORWARDED_FROM", "", "networks that they connect from")
-    add("--forwarded-ca-file", "STATIONKEEPER_FORWARDED_CA_FILE", "", "PEM of the CAs of their own certificates")
-    names = "names in their own certificates, DNS or URI, comma between"
+    add("--forwarded-from", "STATIONKEEPER_FORWARDED_FROM", "", "networks of these proxies")
+    add("--forwarded-ca-file", "STATIONKEEPER_FORWARDED_CA_FILE", "", "PEM of the CAs of these proxies")
+    names = "DNS names or URIs in the certificates of these proxies, separated by commas"
     add("--forwarded-names", "STATIONKEEPER_FORWARDED_NAMES", "", names)
     buckets = "number of Secrets for the Gateways of the release"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     signer = "file with the certificate of the operator key that signs handovers; empty: handovers are refused"
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
-    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
+    latest = "maximum seconds to wait at the start until the operator confirms the documents of the source"
     add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
-    kept = (
-        "a file that keeps which generations are in force, so that a restart does not go back; empty: nothing is kept"
-    )
+    kept = "file for the generations in force, so that a restart does not go back to older ones; empty: none"
     add("--kept-generations-file", "STATIONKEEPER_KEPT_GENERATIONS_FILE", "", kept)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(LOG_LEVELS))
     return parser
@@ -247,7 +251,7 @@ def _forwarded(given: argparse.Namespace) -> Forwarded | None:
     needed = {"--forwarded-from": trusted, "--forwarded-ca-file": given.forwarded_ca_file, "--forwarded-names": names}
     for flag, value in needed.items():
         if not value:
-            raise SettingsError(f"--forwarded-listen is set: set {flag}, so that only proxies are believed")
+            raise SettingsError(f"--forwarded-listen is set: set {flag}, so that only these proxies are trusted")
     address = read_address("--forwarded-listen", given.forwarded_listen)
     proxies = TrustedProxies(Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
     return Forwarded(address, proxies)

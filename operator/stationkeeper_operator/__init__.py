@@ -1,1 +1,1 @@
-"""The operator: kopf handlers, compile, publish, status."""
+"""The operator: watch resources, compile them, publish documents, prove that CUPS has them, write statuses."""

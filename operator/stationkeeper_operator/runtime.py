@@ -25,6 +25,7 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.process.free_memory import release_free_memory
 from stationkeeper_operator.process.health import serve_health
+from stationkeeper_operator.process.short_collections import short_collections
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources.records import Key
@@ -67,8 +68,9 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
     watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
         operator = Operator(settings, api, watch, partial(_lead, settings))
-        async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
-            await operator.run(stop)
+        with short_collections():
+            async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
+                await operator.run(stop)
 
 
 def _lead(settings: Settings, changed: Callable[[], None]) -> Candidate:
@@ -128,7 +130,7 @@ class Operator:
             broken=self._listing.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_frozen = False
+        self._is_settled = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
         self._judged_ahead = self._ahead()
@@ -193,7 +195,7 @@ class Operator:
         self._term, self._leading_since = None, float("inf")
         # The objects of the ended term are garbage now.
         gc.unfreeze()
-        self._is_frozen = False
+        self._is_settled = False
         self._term_changed.set()
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
@@ -241,10 +243,6 @@ class Operator:
         """Take in the result of a LIST. Return whether another one is needed at once."""
         may_before = self._may_take_turns()
         self._listed_at = began
-        if not self._is_frozen:
-            # Garbage collection must not scan the records of very many resources again and again: it would block all
-            # threads too long.
-            gc.freeze()
         self._known.note(change)
         if self._may_take_turns():
             self._changes.wake(urgent=not may_before)
@@ -275,10 +273,9 @@ class Operator:
                 continue
             self._judged_ahead = self._ahead()
             ended = await term.turn()
-            if ended is not Turn.AGAIN and not self._is_frozen:
-                # With changes all the time, the first turns end early: freeze their objects too.
-                gc.freeze()
-                self._is_frozen = ended is Turn.DONE
+            if ended is not Turn.AGAIN and not self._is_settled:
+                # With changes all the time, the first turns end early.
+                self._is_settled = ended is Turn.DONE
                 await asyncio.to_thread(release_free_memory)
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)

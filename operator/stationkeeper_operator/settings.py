@@ -105,7 +105,7 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--watch-namespaces",
         "STATIONKEEPER_WATCH_NAMESPACES",
         "",
-        "namespaces to serve, by comma; empty: all",
+        "namespaces to serve, separated by commas; empty: all",
     )
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     holder = "holder of the Lease, the same for each process of a pod; default: host name and a random part"

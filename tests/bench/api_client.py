@@ -1,4 +1,4 @@
-"""What requests to the API server cost with aiohttp, as the operator makes them, and with the package kubernetes."""
+"""Compare the cost of API requests with aiohttp, as the operator makes them, and with the package kubernetes."""
 
 import argparse
 import asyncio
@@ -35,7 +35,7 @@ _OBJECT = {
 
 
 class PackageApi(KubernetesApi):
-    """The same API, by the package's own way to serialize, authorize and send; answers are read raw."""
+    """The same API, with the package's own way to serialize, authorize and send; answers are not decoded."""
 
     def __init__(self, credentials: Credentials, server: str) -> None:
         super().__init__(credentials)

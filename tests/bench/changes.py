@@ -1,4 +1,4 @@
-"""How long changes take: from the request that makes one until its Secret, and its status, are written."""
+"""Measure how long a change takes: from its request until its Secret and its status are written."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ class _Object(msgspec.Struct):
 
 
 class Changes:
-    """Makes changes one after the other, each of another resource.
+    """Makes changes one after another, each of another resource.
 
     Args:
         cluster: with an operator that leads.
@@ -94,7 +94,7 @@ class Changes:
         return member
 
     async def published_suspension(self, member: Member) -> float:
-        """Return when it was seen that the suspension of `member` is published, in monotonic seconds."""
+        """Return the time, in monotonic seconds, at which the suspension of `member` was published."""
 
         def holds(document: Document) -> bool:
             assert isinstance(document, RegistryDocument)
@@ -116,11 +116,11 @@ class Changes:
         self.reductions.append(await self._cluster.documents.until(TRUST, holds, LONGEST_SECONDS) - began)
 
     async def reduce(self, number: int) -> None:
-        """Take trust away, in one of the two ways in turn."""
+        """Remove trust, in one of the two ways, by turns."""
         await (self.suspend() if number % 2 else self.remove_authority())
 
     async def many(self, changes: int, reductions: int) -> None:
-        """Make so many, with pauses of up to a second, each kind of reduction in turn."""
+        """Make `changes` and `reductions`, with pauses of up to a second; the kinds of reduction alternate."""
         for number in range(changes):
             await asyncio.sleep(self._random.uniform(0, 1))
             await self.change()

@@ -1,8 +1,8 @@
-"""Two processes of CUPS, as two pods or as two workers of one port: answers, CPU for each, and memory.
+"""Compare two processes of CUPS as two pods, and as two workers of one port: answers, CPU for each, and memory.
 
-Workers share a port by SO_REUSEPORT, and are forked from one parent once all is imported, so that they share what can
-be shared. Pods have a port each, and gateways come to them in turn, as behind a Service. All variants are measured in
-turn, round by round, and medians are told; on a machine with two cores the gateways take their part of both.
+Workers share a port by SO_REUSEPORT. They are forked from one parent after all imports, so that they share memory. Each
+pod has its own port, and the gateways alternate between them, as behind a Service. All variants are measured by turns,
+round by round, and the medians are printed. On a machine with two cores, the gateways use a part of both.
 """
 
 import argparse
@@ -44,7 +44,7 @@ main.main()
 
 @dataclass(frozen=True)
 class Variant:
-    """What is measured.
+    """One way to run the processes.
 
     Attributes:
         processes: how many serve.
@@ -60,7 +60,7 @@ VARIANTS = {"one pod": Variant(1, 1), "two pods": Variant(2, 2), "two workers": 
 
 @dataclass
 class Figures:
-    """Round by round: answers a second, µs of CPU for an answer, and MiB of all processes as they share them."""
+    """The figures of each round: answers a second, µs of CPU per answer, MiB of all processes (shared pages split)."""
 
     rate: list[float]
     cost: list[float]
@@ -146,6 +146,6 @@ def _workers(pid: int) -> list[int]:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Return the memory of a process, of what it shares its share alone."""
+    """Return the memory of a process, with its share of the pages that it shares."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024

@@ -1,4 +1,4 @@
-"""Many gateways at a time from one process: each connects, shakes hands, asks, and gives up when its patience ends."""
+"""Simulate many gateways at once in one process: each connects, shakes hands, asks, and gives up after a while."""
 
 import heapq
 import resource
@@ -16,7 +16,7 @@ _CONNECTING, _SHAKING_HANDS, _WAITING = range(3)
 
 @dataclass(frozen=True)
 class Attempt:
-    """How one connection went.
+    """The result of one connection.
 
     Attributes:
         begun, ended: in seconds of `time.monotonic`.
@@ -72,7 +72,7 @@ class Crowd:
         _raise_descriptors()
 
     def keep(self, number: int, is_done: Callable[[], bool]) -> None:
-        """Keep so many gateways asking at a time until told that it is done; then wait for those that ask."""
+        """Keep `number` gateways asking at a time until `is_done`; then wait for those that ask."""
 
         def again(_attempt: Attempt, _number: int) -> None:
             if not is_done():
@@ -85,18 +85,18 @@ class Crowd:
             self._turn(0.05)
 
     def rate(self, number: int, seconds: float) -> float:
-        """Keep so many gateways asking at a time, and return the answers a second: what the server can do."""
+        """Keep `number` gateways asking at a time, and return the answers a second: the capacity of the server."""
         until = time.monotonic() + seconds
         self.keep(number, lambda: time.monotonic() >= until)
         return sum(each.outcome == "200" and each.ended <= until for each in self.attempts) / seconds
 
     def come(self, phases: Sequence[tuple[float, float]], again: float, now: Callable[[float], None]) -> float:
-        """Make gateways come at given rates, which do not depend on the earlier ones.
+        """Start gateways at given rates, which do not depend on the earlier gateways.
 
         Args:
             phases: how long, in seconds, and how many a second; one after the other.
             again: after how many seconds a gateway that was not answered comes again, as long as the first phase lasts.
-            now: told at each turn how many seconds have passed.
+            now: called at each turn with the seconds that have passed.
 
         Returns:
             When it began, in seconds of `time.monotonic`.

@@ -1,9 +1,9 @@
-"""What a request costs the server: CPU for a new connection, a full mutual handshake and an answer, beside peers.
+"""Measure the CPU that a request costs the server: a new connection, a full mutual handshake, and an answer.
 
-All servers run at the same time and are asked in turn, a few requests each, by one client that waits for each answer.
-Printed are medians of these turns, in µs of the server's CPU; a ratio is the median of the turns' ratios, so that what
-else the machine does meanwhile counts for little. Warm are chains that were seen before, cold is each chain's first
-time.
+Other servers with the same TLS run beside it. One client asks all servers by turns, a few requests each, and waits for
+each answer. Printed are medians of these turns, in µs of the server's CPU. A ratio is the median of the ratios of each
+turn, so that other work of the machine has little effect. Warm: the server has seen the chain before. Cold: the first
+request with each chain.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Turns = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Figures:
-    """µs of CPU for each request by server, turn by turn."""
+    """µs of CPU per request, by server, for each turn."""
 
     warm: Turns
     cold: Turns
@@ -115,7 +115,7 @@ def _measure(case: str, options: argparse.Namespace) -> Figures:
 def _take_turns(
     servers: Sequence[Server], members: Sequence[Member], contexts: Sequence[ssl.SSLContext], costs: Turns
 ) -> None:
-    """Make each of `members` ask each server once, and note what it costs; who begins changes."""
+    """Let each of `members` ask each server once, and record the cost; the first server changes each time."""
     for turn, begin in enumerate(range(0, len(members), TURN)):
         part = slice(begin, begin + TURN)
         first = turn % len(servers)
@@ -143,7 +143,7 @@ def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.S
 
 
 def _body(member: Member) -> bytes:
-    """Return what a Station reports that has all that it is to have."""
+    """Return the report of a Station that already has its configuration."""
     return json.dumps(
         {
             "router": member.router,
@@ -160,7 +160,7 @@ def _body(member: Member) -> bytes:
 
 
 def request(member: Member, port: int) -> bytes:
-    """Return what a gateway asks, as plain bytes."""
+    """Return the request of a gateway as plain bytes."""
     body = _body(member)
     head = (
         f"POST /update-info HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
@@ -220,7 +220,7 @@ def _report_memory(connections: int) -> None:
 
 
 def _report_held(number: int) -> None:
-    """Print the resident memory of the server by the state of the connections that it holds."""
+    """Print the resident memory of the server for each state of its open connections."""
     fleet = Fleet("ECDSA")
     members = fleet.gateways(number)
     known = list(contexts(fleet, members, ssl.TLSVersion.TLSv1_2))

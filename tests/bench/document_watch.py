@@ -1,4 +1,4 @@
-"""When what was published changed: each write of a published Secret with the moment at which a watch told of it."""
+"""Record each write of a published Secret, with the time at which a watch reported it."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ class _Event(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Write:
-    """A document as it was written, and when that was seen, in monotonic seconds."""
+    """A written document, and the time at which it was seen, in monotonic seconds."""
 
     document: str
     at: float
@@ -61,7 +61,7 @@ class DocumentWatch:
             self._task.cancel()
 
     async def until(self, document: str, holds: Callable[[Document], bool], seconds: float) -> float:
-        """Return when a document was seen that `holds`, in monotonic seconds.
+        """Return the time at which a document for which `holds` is true was seen, in monotonic seconds.
 
         Raises:
             TimeoutError: not within `seconds`.

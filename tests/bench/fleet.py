@@ -1,4 +1,4 @@
-"""A CA, a server and any number of gateways for the measurements, each gateway with a certificate of its own."""
+"""Make a CA, a server and many gateways for the measurements, each gateway with its own certificate."""
 
 import ssl
 import tempfile
@@ -55,11 +55,11 @@ class Fleet:
         self._numbers = count(1)
 
     def gateways(self, number: int) -> tuple[Member, ...]:
-        """Return so many new gateways."""
+        """Return `number` new gateways."""
         return tuple(self._gateway(f"{_FIRST_EUI + next(self._numbers):016X}") for _ in range(number))
 
     def forged(self, number: int, issuers: int) -> tuple[Member, ...]:
-        """Return new gateways that send CA certificates along, each of which may have issued the others by its name."""
+        """Return new gateways that also send CA certificates; by their names, each may have issued the others."""
         return tuple(self._forged(f"{_FIRST_EUI + next(self._numbers):016X}", issuers) for _ in range(number))
 
     def context(self, member: Member, folder: Path, version: ssl.TLSVersion) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""What floods cost a server: CPU for each connection, memory in their midst and after, and what a gateway waits."""
+"""Measure the cost of floods: CPU per connection, memory during and after the flood, and the wait of a gateway."""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
-"""Many Gateways at once: laid into etcd as the API server lays one there, a hundred in each transaction.
+"""Write many Gateways into etcd in the form of the API server, a hundred in each transaction.
 
-By the API a hundred thousand of them take an hour on a busy machine, and that is not what is measured.
+Through the API, a hundred thousand Gateways take an hour on a busy machine, and that is not what is measured.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Any
 
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.resources.records import GATEWAY
-from stationkeeper_tools.loopback_client import LoopbackClient
+from stationkeeper_tools.local_cluster.loopback_client import LoopbackClient
 
 _PREFIX = "/registry/stationkeeper.io/gateways"
 _IN_ONE = 100
@@ -35,7 +35,7 @@ class Member:
 
 
 def lay(etcd: LoopbackClient, model: Member, members: Sequence[Member]) -> None:
-    """Lay `members` into etcd, as `model` lies there, which was created by the API."""
+    """Write `members` into etcd in the form of `model`, which the API server created."""
     found = _post(etcd, "range", {"key": _encoded(_key(model))})
     stored = json.loads(base64.b64decode(found["kvs"][0]["value"]))
     batches = [members[first : first + _IN_ONE] for first in range(0, len(members), _IN_ONE)]

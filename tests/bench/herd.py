@@ -1,9 +1,9 @@
-"""All gateways at once, as after an outage of their LNS: what a server on one core answers while more come than it can.
+"""Measure a server on one core while all gateways ask at once, as after an outage of their LNS.
 
-The load is open: gateways come at two and three times the rate that the server can answer, whatever becomes of the
-earlier ones. Each gives up when its patience ends, and comes again a minute later, as a Basics Station does. Good-put
-is the answers with 200 that reach a gateway that still waits, in percent of what the server answers without overload,
-by the clock, and by the server's CPU time, for machines that have other work as well.
+The load is open: gateways come at two and three times the rate that the server can answer, and earlier gateways do not
+change this rate. A gateway gives up after some time, and comes again a minute later, as a Basics Station does. Good-put
+is the number of answers with 200 that reach a gateway that still waits, in percent of the answers without overload. It
+is given by the clock, and by the server's CPU time, for machines that have other work as well.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _CAPACITY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Case:
-    """What one herd found.
+    """The figures of one herd.
 
     Attributes:
         factor, patience: of the load, in multiples of the capacity; in seconds.
@@ -46,7 +46,7 @@ class Case:
         p50_s, p99_s: of the answers, from the connection's begin, in seconds.
         refused: answers with another status than 200.
         outcomes: attempts by how they ended.
-        trust_change_s: from a change of trust in the midst of it until it was in force, in seconds.
+        trust_change_s: from a change of trust during the herd until it was in force, in seconds.
         recovery_s: from the last second in which more came than can be answered, those that came again included, until
             no newcomer waits longer than a second.
     """
@@ -112,7 +112,7 @@ def _row(case: Case) -> str:
 
 
 class Herd:
-    """Gateways against one running server.
+    """Gateways that ask one running server.
 
     Args:
         folder: of its documents.
@@ -131,7 +131,7 @@ class Herd:
         self._enforced_at = 0.0
 
     def members(self, members: Sequence[Member]) -> None:
-        """Make ready who comes, and have the server know them all."""
+        """Make the gateways, and publish them to the server."""
         self._members = tuple(members)
         self._contexts = list(contexts(self._fleet, self._members, ssl.TLSVersion.TLSv1_2))
         for each in self._contexts:
@@ -142,7 +142,7 @@ class Herd:
         self._crowd(60).rate(AT_A_TIME, 3 + len(self._members) / 300)
 
     def meet(self, factor: float, patience: float) -> Case:
-        """Make them come at `factor` times the capacity, each with so many seconds of patience."""
+        """Let the gateways come at `factor` times the capacity; each waits `patience` seconds."""
         before, before_by_cpu = self._capacity()
         crowd = self._crowd(patience)
         self._changed_at = self._enforced_at = 0.0
@@ -177,7 +177,7 @@ class Herd:
         )
 
     def _capacity(self) -> tuple[float, float]:
-        """Return how many answers a second there are without overload, and how many a second of CPU."""
+        """Return the answers a second, and the answers per second of CPU, without overload."""
         began = self._server.cpu_seconds()
         found = self._crowd(60).rate(AT_A_TIME, _CAPACITY_SECONDS)
         return found, found * _CAPACITY_SECONDS / (self._server.cpu_seconds() - began)
@@ -193,7 +193,7 @@ class Herd:
         self._change_trust(passed)
 
     def _change_trust(self, passed: float) -> None:
-        """Publish another generation in the midst of it, and note when the server's log says that it is in force."""
+        """Publish another generation during the herd, and record when the server logs that it is in force."""
         if passed < self._seconds:
             return
         if not self._changed_at:
@@ -218,9 +218,9 @@ def _tells_of(line: bytes, generation: int) -> bool:
 
 
 def _recovery(attempts: Sequence[Attempt], ends: float, capacity: float) -> float:
-    """When, after the overload, the last gateway came that was not answered within a second.
+    """Return the time after the overload when the last gateway came that waited longer than a second.
 
-    After `ends`, those come again that were not answered: while these are more than `capacity` a second, it goes on.
+    After `ends`, the gateways without an answer come again. While these are more than `capacity` a second, it goes on.
     """
     coming = Counter(int(each.begun - ends) for each in attempts if each.begun >= ends)
     ends += max((second + 1 for second, number in coming.items() if number > capacity), default=0)
@@ -233,7 +233,7 @@ def _recovery(attempts: Sequence[Attempt], ends: float, capacity: float) -> floa
 
 
 def _apart(server: Server) -> None:
-    """Give the server one core and the herd the others."""
+    """Give the server one core and the gateways the others."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         for task in Path(f"/proc/{server.pid}/task").iterdir():

@@ -1,4 +1,4 @@
-"""A real API server that holds many Gateways and TrustedCAs, and an operator of it, for the measurements."""
+"""Run a real API server with many Gateways and TrustedCAs, and an operator, for the measurements."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,8 @@ from stationkeeper_operator.api.kubernetes_api import LIST_SECONDS, ApiError, Ku
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
-from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.document_watch import DocumentWatch
@@ -105,7 +105,7 @@ class LargeCluster:
         await self._until_listed()
 
     async def list_seconds(self, rounds: int = 3) -> float:
-        """Return what a plain paginated LIST of all Gateways takes, the median of `rounds`."""
+        """Return the seconds of a plain paginated LIST of all Gateways, the median of `rounds`."""
         found: list[float] = []
         for _ in range(rounds):
             began = time.monotonic()
@@ -116,7 +116,7 @@ class LargeCluster:
         return statistics.median(found)
 
     async def _count(self) -> int:
-        """Count all Gateways by pages of 500 one after the other, as kubectl lists."""
+        """Count all Gateways in pages of 500, one after another, as kubectl lists them."""
         query, count = {"limit": "500"}, 0
         while True:
             answer = await self.api.request("GET", resource_path(GATEWAY, None), query=query, seconds=LIST_SECONDS)
@@ -136,7 +136,7 @@ class LargeCluster:
         raise RuntimeError("the API server does not list what is in etcd")
 
     async def lists_since(self, moment: datetime) -> int:
-        """Return how often all Gateways were listed by the operator since `moment`."""
+        """Return how often the operator listed all Gateways since `moment`."""
         lines = await asyncio.to_thread(self._audit_log.read_text)
         account = f"system:serviceaccount:{self.release.namespace}:"
         entries = (json.loads(line) for line in lines.splitlines() if account in line and "/gateways" in line)
@@ -175,7 +175,7 @@ class LargeCluster:
 async def large_cluster(
     folder: Path, gateways: int, authorities: int, buckets: int = BUCKETS
 ) -> AsyncIterator[LargeCluster]:
-    """Start one in `folder`, with all resources in it."""
+    """Start a cluster in `folder`, with all its resources."""
     binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(say))
     policy = folder / "audit-policy.json"
     policy.write_text(json.dumps(_AUDIT))
@@ -193,7 +193,7 @@ async def large_cluster(
 
 
 async def patiently(attempt: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Return what `attempt` gives, which an API server under load may refuse a few times."""
+    """Return the result of `attempt`; try again if an API server under load refuses it a few times."""
     for _ in range(_ATTEMPTS):
         try:
             return await attempt()
@@ -206,7 +206,7 @@ async def patiently(attempt: Callable[[], Awaitable[bytes]]) -> bytes:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process uses: MiB of memory, now and at most, and seconds of CPU so far."""
+    """The resources that a process uses: MiB of memory, now and at most, and seconds of CPU so far."""
 
     resident: float
     peak: float

@@ -1,10 +1,10 @@
-"""Run the operator, and note how long each callback holds its event loop: by the wall, and by the CPU of its thread.
+"""Run the operator, and record how long each callback blocks its event loop: in wall time, and in CPU time.
 
     python -m tests.bench.loop_watch FILE
 
-The operator reads its settings from the environment. At its end FILE has what was noted, as JSON. Only the loop of the
-main thread is watched. Two public ways lead to it: a selector that knows when the loop waits, so that the time between
-two waits is known with all that was done in it, and `call_soon` and `call_at`, which get a callback that is timed.
+The operator reads its settings from the environment. At its end, the records are in FILE, as JSON. Only the loop of the
+main thread is watched, by public means: a selector that knows when the loop waits, so that the time between two waits
+and all work in it are known; and `call_soon` and `call_at`, which get a callback that is timed.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from typing import Any, TypeVarTuple
 from stationkeeper_operator.main import main
 
 NOTED_SECONDS = 0.002
-"""What takes less of both times is only counted."""
+"""A callback that takes less of both times is only counted."""
 
 _MOST = 200_000
 _Ts = TypeVarTuple("_Ts")
 
 
 class Notes:
-    """What was noted: of each kind, all that took long, and the number of all by moment."""
+    """The records: all long callbacks of each kind, and the number of all callbacks by second."""
 
     def __init__(self) -> None:
         self.long: dict[str, list[tuple[float, float, float, str]]] = {"turn": [], "callback": [], "gc": []}
@@ -56,7 +56,7 @@ class Notes:
 
 
 class WatchedSelector(selectors.DefaultSelector):
-    """Notes the time from the end of one wait to the begin of the next one: a turn of the loop."""
+    """Records the time from the end of one wait to the begin of the next one: a turn of the loop."""
 
     def __init__(self, notes: Notes) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class WatchedSelector(selectors.DefaultSelector):
 
 
 class WatchedLoop(asyncio.SelectorEventLoop):
-    """Notes what each of its callbacks takes."""
+    """Records the time of each callback."""
 
     def __init__(self, notes: Notes) -> None:
         super().__init__(WatchedSelector(notes))
@@ -115,7 +115,7 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 
 
 def _name(callback: Callable[..., object]) -> str:
-    """Return the name of a callback; of a step of a task, the line at which the task waits now."""
+    """Return the name of a callback; for a step of a task, the line at which the task waits now."""
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, asyncio.Task):
         stack = owner.get_stack(limit=1)
@@ -125,7 +125,7 @@ def _name(callback: Callable[..., object]) -> str:
 
 
 def run(path: Path) -> None:
-    """Run the operator until it is told to end."""
+    """Run the operator until it is stopped."""
     notes = Notes()
     asyncio.set_event_loop_policy(_Policy(notes))
     gc.callbacks.append(notes.collected)

@@ -1,4 +1,4 @@
-"""What the operator takes in memory, for so many Gateways: after all is published, and at most."""
+"""Measure the memory of the operator for many Gateways: after everything is published, and the maximum."""
 
 import argparse
 import asyncio

@@ -1,7 +1,7 @@
-"""What the operator needs at scale: time to publish after a restart, and after a change; LISTs, memory, CPU at rest.
+"""Measure the operator at scale: time to publish after a restart and after a change; LISTs, memory, CPU at rest.
 
-It is started twice on a real API server: on resources without a status, all of which it has to write, and again, after
-a change that nobody saw. Changes are measured while the backlog of statuses is written.
+The operator starts twice on a real API server: first with resources without a status, which it must all write; then
+again, after a change while no operator ran. Changes are measured while the backlog of statuses is written.
 """
 
 import argparse
@@ -31,7 +31,7 @@ FEW_GATEWAYS, BUCKETS_FOR_MORE = 30_000, 64
 
 @dataclass(frozen=True)
 class Figures:
-    """As `operator --json` gives them; `rss_mb` is that at the end."""
+    """The figures, as `operator --json` prints them; `rss_mb` is the memory at the end."""
 
     gateways: int
     first_publish_over_list: float
@@ -93,7 +93,7 @@ async def _first_start(cluster: LargeCluster, changes: Changes, options: argpars
 
 
 async def until_published(cluster: LargeCluster) -> int:
-    """Wait until every registry document is published; return how many Gateways are in them."""
+    """Wait until every registry document is published; return the number of their Gateways."""
     async with asyncio.timeout(_FIRST_SECONDS):
         return sum(await asyncio.gather(*(_published(cluster, each) for each in cluster.layout.registry)))
 
@@ -111,7 +111,7 @@ async def _published(cluster: LargeCluster, document: str) -> int:
 
 
 async def until_written(operator: OperatorProcess, seconds: float = _BACKLOG_SECONDS) -> float:
-    """Wait until all statuses are written, at most for `seconds`; return how many are not."""
+    """Wait until all statuses are written, at most for `seconds`; return how many are missing."""
     ends = time.monotonic() + seconds
     # At first nothing waits, since nothing is known.
     waiting: float | None = None
@@ -152,7 +152,7 @@ async def _restart(cluster: LargeCluster, changes: Changes, options: argparse.Na
 
 
 def _phases(operator: OperatorProcess, began: datetime) -> str:
-    """Return when what was logged for the first time, in seconds since `began`."""
+    """Return the time of the first log line of each event, in seconds since `began`."""
     found: dict[str, str] = {}
     for line in operator.lines():
         seconds = (datetime.fromisoformat(line["time"]) - began).total_seconds()

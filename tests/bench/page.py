@@ -1,4 +1,4 @@
-"""When a browser first paints the page of a fleet, how long the server draws, and what the fleet takes in memory."""
+"""Measure the page of a fleet: the first paint in a browser, the server's CPU per page, and the memory of the fleet."""
 
 import argparse
 import asyncio
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def held(count: int) -> dict[str, float]:
-    """Return what one gateway takes of memory and time when it is taken in."""
+    """Return the memory and the time that one gateway takes."""
     now, view = datetime.now(UTC), FleetView(2, History())
     items = list(fleet(count, now))
     before, spent = resident(), 0.0
@@ -69,7 +69,7 @@ def resident() -> int:
 
 
 def drawn(count: int, rounds: int) -> dict[str, float]:
-    """Return the median of the milliseconds of CPU that each page takes."""
+    """Return the median of the milliseconds of CPU for each page."""
     now, view = datetime.now(UTC), FleetView(2, History())
     for each in fleet(count, now):
         view.put(shown(each), "1", now, is_first=True)

@@ -1,4 +1,4 @@
-"""How long a change and a reduction of trust take until they are published, with many Gateways, one after another."""
+"""Measure how long a change and a reduction of trust take until they are published, with many Gateways."""
 
 import argparse
 import asyncio

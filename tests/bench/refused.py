@@ -1,4 +1,4 @@
-"""What clients cost that are refused, beside those that are let in: CPU of the server for each handshake."""
+"""Compare the cost of refused and of accepted clients: the server's CPU per handshake."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ _VERSION = ssl.TLSVersion.TLSv1_2
 
 
 def report(number: int, rounds: int) -> None:
-    """Print the medians of `rounds` for `number` handshakes of each kind, every certificate new in each round."""
+    """Print the medians of `rounds` of `number` handshakes of each kind; all certificates are new in each round."""
     fleet, stranger, namesake = Fleet("ECDSA"), Fleet("ECDSA", "Stranger"), Fleet("ECDSA")
     kinds: dict[str, Callable[[], Sequence[ssl.SSLContext]]] = {
         "let in": lambda: _contexts(fleet, fleet.gateways(number)),

@@ -1,8 +1,8 @@
-"""What gateways take: in the Secrets, and in a CUPS process that loads them; the longest stall of its event loop.
+"""Measure the space of gateways in the Secrets, and in a CUPS process that loads them; and its longest stall.
 
-For each kind of gateway a process of its own loads all documents from files, as a pod does, while its event loop is
-watched. Certificates are those of a few real ones with other keys, serial numbers and signatures: of the same form and
-size, and as hard to compress.
+For each kind of gateway, a separate process loads all documents from files, as a pod does, and its event loop is
+watched. The certificates are those of a few real gateways with other keys, serial numbers and signatures: they have the
+same form and size, and are as hard to compress.
 """
 
 import argparse
@@ -44,13 +44,13 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
 ROOM_BYTES = 829_000
-"""Of a Secret, for all namespaces in common: what `room` leaves beside the shares and the reserve."""
+"""The common space of a Secret for all namespaces, without the shares and the reserve of `room`."""
 
 _TENANTS = 20
 _LOOKED_UP = 2_000
 _PROBE_SECONDS = 0.001
 _FILL = 0.8
-"""How full a Secret is where a count is proposed: hashes spread the gateways a little unevenly."""
+"""The filled part of a Secret for a proposed count: hashes spread the gateways a little unevenly."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Maker:
         return self.record(number, lns_credentials=self._own(number), **cups)
 
     def _own(self, number: int) -> bytes:
-        """Credentials with a certificate and key of this gateway's own."""
+        """Return credentials with a certificate and key of this gateway only."""
         eui = format_hex(EUI64(0xB827EB0000000000 + 7919 * number)).encode()
         public, scalar = self._random.randbytes(64), self._random.randbytes(32)
         certificate = bytearray(self._client.replace(b"0" * 16, eui))

@@ -1,4 +1,4 @@
-"""The servers that are measured: stationkeeper-cups with everything on, and its peers with the same TLS."""
+"""Run the measured servers: stationkeeper-cups with all its features, and other servers with the same TLS."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ class Server:
         name: for people.
         pid: of the process that was started.
         port: where it listens.
-        internal: where it tells its metrics; 0 where it has none.
+        internal: the port of its metrics; 0 if it has none.
     """
 
     name: str
@@ -54,11 +54,11 @@ class Server:
     internal: int = 0
 
     def cpu_seconds(self) -> float:
-        """Return the CPU that it and its children have taken."""
+        """Return the CPU time of the server and its children."""
         return sum(map(_cpu_nanoseconds, (self.pid, *_children(self.pid)))) / 1e9
 
     def resident_bytes(self) -> int:
-        """Return the memory that it has in RAM."""
+        """Return its memory in RAM."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -66,7 +66,7 @@ class Server:
 def interpreter() -> str:
     """Return the Python that runs the server: Debian's, as nginx is Debian's, if it has this version; else this one.
 
-    Debian's is built with profile-guided optimization, as those of the images are; one that pyenv makes is not.
+    Debian's Python is built with profile-guided optimization, as the Python of the images is; pyenv's is not.
     """
     distribution = Path("/usr/bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     return str(distribution) if distribution.exists() else sys.executable
@@ -82,7 +82,7 @@ def stationkeeper(
 ) -> Iterator[Server]:
     """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO.
 
-    `python` has the packages that are run.
+    `python` has the measured packages.
     """
     published = folder / "documents"
     published.mkdir(exist_ok=True)
@@ -99,13 +99,13 @@ def stationkeeper(
 
 
 def _packages(python: Path) -> str:
-    """Return where `python` finds packages that do not come with it, for another interpreter of its version."""
+    """Return the folder with the packages of `python`, for another interpreter of its version."""
     script = "import os, sys; print(os.pathsep.join(p for p in sys.path if p and not p.startswith(sys.base_prefix)))"
     return subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def documents(fleet: Fleet, members: tuple[Member, ...], generation: int, *others: KeyPair) -> dict[str, bytes]:
-    """Return the documents that trust the CA of `fleet`, and others, and know its `members`."""
+    """Return the documents that trust the CA of `fleet` and other CAs, and have its `members`."""
     trusted = [Trusted("vendor", fleet.ca), *(Trusted(f"other-{number}", each) for number, each in enumerate(others))]
     payloads = contents(trusted, [Gateway(each.eui) for each in members])
     return {document: encode(document, generation, payload) for document, payload in payloads.items()}
@@ -139,7 +139,7 @@ def go(folder: Path) -> Iterator[Server | None]:
 
 
 def lay(folder: Path, fleet: Fleet) -> None:
-    """Write what all servers read."""
+    """Write the files that all servers read."""
     (folder / "server.crt").write_bytes(fleet.server.certificate_pem + fleet.server_ca.certificate_pem)
     (folder / "server.key").write_bytes(fleet.server.key_pem)
     (folder / "ca.crt").write_bytes(fleet.ca.certificate_pem)
@@ -162,7 +162,7 @@ def _running(
 
 
 def wait(process: "subprocess.Popen[bytes]", port: int, listeners: int = 1) -> None:
-    """Wait until so many sockets of a new server listen on a port."""
+    """Wait until `listeners` sockets of a new server listen on a port."""
     deadline = time.monotonic() + 120
     listening = f"0100007F:{port:04X}"
     while listeners > sum(

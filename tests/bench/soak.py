@@ -1,6 +1,7 @@
-"""The operator under mixed load for a long time, a swap a second: memory, descriptors, tasks and threads do not grow.
+"""Check that memory, descriptors, tasks and threads of the operator do not grow under a long mixed load.
 
-By hand, not in CI. Half of the time counts as the start; what grows after that is a leak.
+Run it by hand, not in CI. One document changes each second. The first half of the time is the start; growth after that
+is a leak.
 """
 
 import argparse

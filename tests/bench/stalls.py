@@ -1,4 +1,4 @@
-"""How long one callback holds the operator's event loop: at the first publish, changes, a scrape and a resync.
+"""Measure how long one callback blocks the operator's event loop: first publish, changes, a scrape, a resync.
 
 It prints two times. CPU time is the computing of the callback alone. Wall time also has what other threads and other
 processes took meanwhile; a thread that computes holds Python's lock for 5 ms.
@@ -30,7 +30,7 @@ _SHOWN = 6
 
 
 class Note(msgspec.Struct, array_like=True, frozen=True):
-    """What took long: its begin in monotonic seconds, the seconds by wall and CPU, and its name."""
+    """A long callback: its begin in monotonic seconds, its wall and CPU seconds, and its name."""
 
     began: float
     wall: float
@@ -39,7 +39,7 @@ class Note(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """What `loop_watch` wrote: the long ones by kind, and the number of the loop's turns by second."""
+    """The records of `loop_watch`: the long callbacks by kind, and the number of turns of the loop by second."""
 
     long: dict[str, list[Note]]
     counted: dict[int, int]
@@ -109,7 +109,7 @@ async def _phases(
 
 
 def _tell(name: str, noted: Noted, begins: float, ends: float) -> dict[str, float]:
-    """Say the figures of a phase; return them, in milliseconds."""
+    """Print the figures of a phase; return them, in milliseconds."""
     turns = sum(count for second, count in noted.counted.items() if begins - 1 <= second <= ends)
     within = {kind: [each for each in notes if begins <= each.began <= ends] for kind, notes in noted.long.items()}
     callbacks = within["callback"]

@@ -1,8 +1,9 @@
-"""What the server does for one request, step by step: the calls of functions, and the CPU of each part.
+"""Measure the work of the server for one request, step by step: the calls of functions, and the CPU of each part.
 
-Server and client are two threads of this process; what is printed is of the server's, medians of many requests that
-each come on a new connection. Calls are counted exactly, those of C too. Times leave out the parts within a part. They
-say where time goes, not how much it is: the bench `cups` tells that, of a process that does nothing else.
+Server and client are two threads of this process. The figures are those of the server: medians of many requests, each
+on a new connection. Calls are counted exactly, also those of C. The time of a part does not include parts inside it.
+The figures show where time goes, not how much a request costs: for that, see the bench `cups`, whose server process
+does nothing else.
 """
 
 import argparse
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 class _Running:
-    """A server in a thread of its own.
+    """A server in its own thread.
 
     Args:
         folder: what it reads, as `lay` writes it.
@@ -139,14 +140,14 @@ class _Running:
             runner.run(serve(self._settings, self._stop, on_serving=self._serves.set))
 
     def visit(self, clients: Sequence[Client], after_each: Callable[[], object] = lambda: None) -> None:
-        """Make each of `clients` ask once, and leave the server the time to close the connection."""
+        """Let each of `clients` ask once, and give the server time to close the connection."""
         for context, asked in clients:
             ask(self._port, context, asked)
             time.sleep(_REST_SECONDS)
             after_each()
 
     def count(self, clients: Sequence[Client]) -> dict[str, float]:
-        """Return how often each function is called for a request, the timers' own calls left out."""
+        """Return how often each function is called for a request, without the calls of the timers."""
         requests: list[Counter[str]] = [Counter()]
 
         def take_note(frame: FrameType, event: str, function: Any) -> None:
@@ -163,7 +164,7 @@ class _Running:
         return {name: statistics.median(each[name] for each in requests) for name in names}
 
     def time(self, clients: Sequence[Client]) -> dict[str, float]:
-        """Return the CPU that each part of a request takes, in µs."""
+        """Return the CPU of each part of a request, in µs."""
         requests: list[dict[str, float]] = []
         with _Stopwatch() as watch:
             self.visit(clients, lambda: requests.append(watch.take()))
@@ -172,7 +173,7 @@ class _Running:
 
 
 class _Stopwatch:
-    """Takes the CPU that a thread spends in the methods of `PARTS`, each without the others that it calls."""
+    """Measures the CPU that a thread spends in the methods of `PARTS`, without the methods that they call."""
 
     def __init__(self) -> None:
         self._spent: Counter[str] = Counter()
@@ -189,7 +190,7 @@ class _Stopwatch:
             setattr(owner, name, method)
 
     def take(self) -> dict[str, float]:
-        """Return what was spent since it was asked last, in µs."""
+        """Return the CPU spent since the last call, in µs."""
         spent, self._spent = self._spent, Counter()
         return {part: nanoseconds / 1e3 for part, nanoseconds in spent.items()}
 
@@ -237,5 +238,5 @@ def _print_row(name: str, warm: float, cold: float) -> None:
 
 
 def _module(function: str) -> str:
-    """Return the module that a function is of; those of C together, by their type or module."""
+    """Return the module of a function; functions of C are grouped by their type or module."""
     return next((name for name in sys.modules if function.startswith(f"{name}.")), function.partition(".")[0])

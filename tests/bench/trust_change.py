@@ -1,4 +1,4 @@
-"""What a change of trust does to open connections, and to those that ask meanwhile."""
+"""Measure the effect of a change of trust on open connections, and on gateways that ask meanwhile."""
 
 import json
 import resource
@@ -54,7 +54,7 @@ class _Held:
 
 
 class _Asker(threading.Thread):
-    """A gateway that asks all the time, and notes how long each answer took from its connection on."""
+    """A gateway that asks all the time, and records the time of each answer, from its connection on."""
 
     def __init__(self, ask: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -140,7 +140,7 @@ def _open(
     body: Callable[[Member], bytes],
     before: Sequence[_Held] = (),
 ) -> list[_Held]:
-    """Open a connection for each of `clients`, and keep these and those that were opened `before` from being idle."""
+    """Open a connection for each of `clients`; keep these and the earlier ones in `before` from becoming idle."""
     found: list[_Held] = []
     for member, context in clients:
         raw = socket.create_connection(("127.0.0.1", server.port))

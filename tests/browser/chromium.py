@@ -25,6 +25,8 @@ MISSING = "Chromium is not installed: apt-get install chromium"
 _LOOK_SECONDS = 0.1
 _FLAGS = (
     "--headless=new",
+    # Containers and Ubuntu forbid the sandbox, and Chromium does not start without it. Only our own page is opened.
+    "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -41,7 +43,7 @@ Fields = dict[str, Any]
 
 
 class BrowserError(Exception):
-    """Chromium did not do what it was asked for."""
+    """Chromium did not do what was requested."""
 
 
 class Tab:
@@ -65,21 +67,21 @@ class Tab:
         return await self._browser.send(method, parameters, self._session)
 
     async def open(self, address: str) -> None:
-        """Go to an address, and wait until all of it was loaded."""
+        """Open an address, and wait until the whole page is loaded."""
         found = await self.send("Page.navigate", url=address)
         if found.get("errorText"):
             raise BrowserError(f"{address}: {found['errorText']}")
         await self._until_loaded(lambda: found["loaderId"] in self._loaded)
 
     async def does(self, expression: str) -> Any:
-        """Return what an expression of JavaScript gives; the page's policy does not count for it."""
+        """Return the value of a JavaScript expression; the security policy of the page does not apply to it."""
         found = await self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in found:
             raise BrowserError(str(found["exceptionDetails"]))
         return found["result"].get("value")
 
     async def until(self, expression: str) -> None:
-        """Wait until an expression gives true, on this page or on one that comes after it."""
+        """Wait until an expression is true, on this page or on a later one."""
         for _ in range(int(EVENTUALLY / _LOOK_SECONDS)):
             # While another page takes this one's place there is nothing to ask.
             with contextlib.suppress(BrowserError):
@@ -89,7 +91,7 @@ class Tab:
         raise BrowserError(f"it does not come true: {expression}")
 
     async def press(self, key: str, text: str = "") -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         codes = {"Tab": 9, "Enter": 13}
         fields: Fields = {"key": key, "code": key, "windowsVirtualKeyCode": codes.get(key, 0)}
         if text:
@@ -104,11 +106,11 @@ class Tab:
         await self._until_loaded(lambda: len(self._loaded) > before)
 
     async def type(self, text: str) -> None:
-        """Write into what has the focus."""
+        """Type into the element with the focus."""
         await self.send("Input.insertText", text=text)
 
     async def screen(self, width: int, height: int = 800) -> None:
-        """Be a screen of that size."""
+        """Set the size of the screen."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await self.send("Emulation.setDeviceMetricsOverride", **size)
 
@@ -117,20 +119,20 @@ class Tab:
         await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     async def picture(self) -> bytes:
-        """Return what is seen, as a PNG."""
+        """Return a picture of the screen, as a PNG."""
         found = await self.send("Page.captureScreenshot", format="png")
         return base64.b64decode(found["data"])
 
     def forget(self) -> None:
-        """Forget what was asked for and written."""
+        """Clear the recorded requests and complaints."""
         self.requests.clear()
         self.complaints.clear()
 
     async def heard(self, method: str, parameters: Fields) -> None:
-        """Take in what Chromium tells by itself."""
+        """Take in an event of Chromium."""
         match method:
             case "Page.lifecycleEvent" if parameters["name"] == "load":
-                # Page.loadEventFired does not say of which page it is, and a page that is about to be left has one too.
+                # Page.loadEventFired does not name its page, and a page that is about to be left has one too.
                 async with self._has_loaded:
                     self._loaded.add(parameters["loaderId"])
                     self._has_loaded.notify_all()
@@ -157,7 +159,7 @@ class Browser:
         self._tabs: dict[str, Tab] = {}
 
     async def listen(self) -> None:
-        """Take in what comes, until the connection ends."""
+        """Take in messages until the connection ends."""
         async for message in self._socket:
             found = json.loads(message.data)
             if "id" in found:
@@ -185,7 +187,7 @@ class Browser:
         return result
 
     async def tab(self) -> Tab:
-        """Return a new tab, without what others have stored."""
+        """Return a new tab that shares no data with the others."""
         context = (await self.send("Target.createBrowserContext", {}))["browserContextId"]
         target = await self.send("Target.createTarget", {"url": "about:blank", "browserContextId": context})
         attached = await self.send("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})
@@ -200,8 +202,7 @@ class Browser:
 async def browser() -> AsyncIterator[Browser]:
     """Run Chromium while the context is open."""
     with tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True) as folder:
-        # It has no sandbox for the user root.
-        flags = (*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={folder}")
+        flags = (*_FLAGS, f"--user-data-dir={folder}")
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             PROGRAM, *flags, "about:blank", stdout=quiet, stderr=quiet, start_new_session=True

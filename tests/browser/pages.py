@@ -1,4 +1,4 @@
-"""The page as a browser meets it: served on this machine, of a fleet with long and hostile texts in it."""
+"""The page for tests with a browser: served on this machine, with a fleet of long and hostile texts."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ HOSTILE = "</td><script>window.pwned=1</script><img src=x onerror='window.pwned=
 
 
 def fleet(count: int, now: datetime) -> Iterator[Item]:
-    """Gateways in each state, some with texts that nobody would want, and CAs."""
+    """Return gateways in each state, some with hostile texts, and CAs."""
 
     def ago(**span: float) -> str:
         return rfc3339(now - timedelta(**span))

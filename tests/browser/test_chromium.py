@@ -1,4 +1,4 @@
-"""What the tests of the page build on: a page counts as open when all of it was loaded, not the page before."""
+"""The basis of the page tests: a page counts as open when all of it is loaded, and not the page before."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ pytestmark = [pytest.mark.skipif(not PROGRAM, reason=MISSING), pytest.mark.slow]
 
 
 class SlowPages:
-    """Pages whose parts come when a test says so.
+    """Pages whose parts are sent when a test asks for it.
 
-    `/again` replaces itself at once by a page with an image, which ends with it; `/next` has its last part later.
+    `/again` replaces itself at once by a page with an image at its end; the last part of `/next` is sent later.
 
     Attributes:
-        asked: set when the image of the page that replaced `/again` is asked for.
+        asked: set when the browser requests the image of the page that replaced `/again`.
         drawn: set to answer with that image.
-        told: set when that page says that it is loaded.
+        told: set when that page reports that it is loaded.
         ended: set to answer with the last part of `/next`.
     """
 

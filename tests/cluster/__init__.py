@@ -1,1 +1,1 @@
-"""The chart on a real cluster: a node of its own, kind, or what a kubeconfig names."""
+"""Try the chart on a real cluster: on its own node, on kind, or on the cluster of a kubeconfig."""

@@ -1,9 +1,10 @@
-"""Tries the chart on a real cluster, as a newcomer follows `docs/chart.md`, and measures how long changes take there.
+"""Try the chart on a real cluster, as a newcomer follows `docs/chart.md`, and measure how long changes take there.
 
-Where Docker and kind are, a cluster of kind; else a node of our own, which takes root and, the first time, half an hour
-to build. With `--kubeconfig` the cluster that it names, whose nodes can pull the two images from `--registry` (or have
-them), without the figures that take access to the node: a CA is removed after an outage of the API server, and after a
-crash of the operator. What was installed is removed at the end, unless something failed.
+If Docker and kind are installed, it starts a cluster of kind. Else it starts its own node, which needs root and, the
+first time, half an hour to build. With `--kubeconfig` it uses that cluster, whose nodes must have the two images, or
+pull them from `--registry`. The figures that need access to the node are then left out: the removal of a CA after an
+outage of the API server, and after a crash of the operator. At the end it removes what it installed, unless something
+failed.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from images.build import ROOT, build
 from images.pack import REGISTRY, write_archive
-from stationkeeper_tools.binaries import ProgramPlaces, find_helm, find_kubectl
+from stationkeeper_tools.programs.binaries import ProgramPlaces, find_helm, find_kubectl
 from stationkeeper_tools.progress import Progress
 from tests.cluster.clusters import Cluster, Given, Kind, OwnNode, has_kind
 from tests.cluster.figures import Figures
@@ -29,7 +30,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Run it; an exception says what failed."""
+    """Run all steps; an exception says what failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, help="of a cluster to use instead")
     parser.add_argument("--registry", default=REGISTRY, help="of the images, with --kubeconfig")

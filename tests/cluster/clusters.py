@@ -1,4 +1,4 @@
-"""The clusters that the chart is tried on: where commands run, how images get there, how what runs there is stopped."""
+"""The clusters for the chart: where commands run, how images get there, and how to stop what runs there."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ class Cluster(ABC):
 
     @abstractmethod
     def start(self, images: Sequence[Path]) -> None:
-        """Start it with the images; end it again where that fails. One that runs already is left alone.
+        """Start it with the images; stop it again if that fails. A cluster that already runs is not changed.
 
         Raises:
             CalledProcessError: it cannot be started.
@@ -36,11 +36,11 @@ class Cluster(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End it, if it was started here."""
+        """Stop it, if it was started here."""
 
     @property
     def reached_by(self) -> str:
-        """What a person has to know to use it."""
+        """Return the instructions for a person to use it."""
         return f"KUBECONFIG={self.environment['KUBECONFIG']}"
 
     @property
@@ -49,7 +49,7 @@ class Cluster(ABC):
         return True
 
     def stop_api(self) -> None:
-        """End the API server at once."""
+        """Stop the API server at once."""
         raise NotImplementedError
 
     def start_api(self) -> None:
@@ -57,7 +57,7 @@ class Cluster(ABC):
         raise NotImplementedError
 
     def kill(self, pod: str, program: str) -> None:
-        """Kill the program in the pod by SIGKILL."""
+        """Kill the program in the pod with SIGKILL."""
         raise NotImplementedError
 
 
@@ -82,7 +82,7 @@ class OwnNode(Cluster):
 
     @property
     def reached_by(self) -> str:
-        """How commands run where its network is."""
+        """Return how to run commands in its network."""
         settings = " ".join(f"{name}={self.environment[name]}" for name in ("NODE", "BIN", "KUBECONFIG"))
         return f"Its network is its own: {settings} {_NODE} run COMMAND"
 
@@ -99,7 +99,7 @@ class OwnNode(Cluster):
             raise
 
     def stop(self) -> None:
-        """End all of it."""
+        """Stop all of it."""
         self._do("down")
 
     def stop_api(self) -> None:
@@ -119,13 +119,12 @@ class OwnNode(Cluster):
 
 
 class Kind(Cluster):
-    """A cluster of kind, of one node.
+    """A cluster of kind with one node.
 
-    Its arguments are those that the sources of kind have (v0.33, `pkg/cmd/kind`): where we develop there is no Docker
-    to run it.
+    The arguments follow the sources of kind (v0.33, `pkg/cmd/kind`): where we develop there is no Docker to run it.
 
     Args:
-        kubeconfig: written by kind.
+        kubeconfig: the file that kind writes.
         programs: the folder of helm and kubectl.
     """
 
@@ -178,19 +177,19 @@ class Given(Cluster):
         self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path}
 
     def start(self, images: Sequence[Path]) -> None:
-        """It runs."""
+        """Do nothing: it runs."""
 
     def stop(self) -> None:
-        """It runs on."""
+        """Do nothing: it stays."""
 
     @property
     def has_node_access(self) -> bool:
-        """Its nodes are not ours."""
+        """Return false: its nodes are not ours."""
         return False
 
 
 def has_kind() -> bool:
-    """Return whether Docker runs here, and kind is there."""
+    """Return whether Docker runs here and kind is installed."""
     if not (shutil.which("kind") and shutil.which("docker")):
         return False
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0

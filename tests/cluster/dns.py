@@ -1,4 +1,4 @@
-"""The cluster's DNS for a node of our own: A records of Services, from the API server, and nothing else.
+"""Serve the cluster's DNS on our own node: only A records of Services, from the API server.
 
 Run as `python dns.py ADDRESS KUBECTL`, with `KUBECONFIG` set.
 """
@@ -16,7 +16,7 @@ _A, _FOUND, _NO_SUCH_NAME = 1, 0x8580, 0x8583
 
 
 class Services:
-    """The addresses of Services, as they were a second ago, or before the API server went away."""
+    """The addresses of Services: one second old, or of the time before the API server went away."""
 
     def __init__(self, kubectl: str) -> None:
         self._kubectl = kubectl
@@ -24,7 +24,7 @@ class Services:
         self._addresses: dict[str, str] = {}
 
     def address(self, name: str) -> str | None:
-        """Return the address of `name.namespace.svc.cluster.local`; None where there is no such Service."""
+        """Return the address of `name.namespace.svc.cluster.local`; None if there is no such Service."""
         if time.monotonic() - self._read_at > KEPT_SECONDS:
             self._read_at = time.monotonic()
             command = [self._kubectl, "get", "services", "--all-namespaces", "--output=json", "--request-timeout=2s"]
@@ -39,7 +39,7 @@ class Services:
 
 
 def answer(query: bytes, services: Services) -> bytes:
-    """Return the answer to one query, which has one question."""
+    """Return the answer to a query with one question."""
     labels, position = list[str](), 12
     while query[position]:
         length = query[position]
@@ -55,7 +55,7 @@ def answer(query: bytes, services: Services) -> bytes:
 
 
 def main() -> None:
-    """Answer for ever."""
+    """Answer until the process is stopped."""
     services = Services(sys.argv[2])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind((sys.argv[1], 53))

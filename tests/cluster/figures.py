@@ -1,4 +1,4 @@
-"""What is measured on a cluster: how long a change takes, when all is well, after an outage and after a crash."""
+"""Measure on a cluster how long a change takes: normally, after an outage, and after a crash."""
 
 import os
 import statistics
@@ -15,7 +15,7 @@ OPERATOR = "deployment/stationkeeper-operator"
 
 @dataclass(frozen=True)
 class Goal:
-    """How long something may take, in seconds.
+    """The maximum seconds of a change.
 
     Attributes:
         median: of all rounds.
@@ -26,7 +26,7 @@ class Goal:
     longest: float
 
     def is_met(self, took: Sequence[float]) -> bool:
-        """Return whether what was measured keeps to it."""
+        """Return whether the measured times meet the goal."""
         return statistics.median(took) <= self.median and max(took) <= self.longest
 
 
@@ -35,13 +35,13 @@ AFTER_A_CRASH = Goal(3.0, 5.0)
 
 
 class Figures:
-    """The figures of one cluster, each printed once it is known.
+    """The figures of one cluster; each is printed when it is known.
 
     Args:
         trial: with the chart installed.
         cluster: that it is installed on.
         rounds: how often each is measured.
-        say: told each figure.
+        say: called with each figure.
 
     Attributes:
         missed: the figures that miss their goal.
@@ -55,16 +55,16 @@ class Figures:
         self.missed: list[str] = []
 
     def removals(self, source: str) -> None:
-        """Measure from the deletion of a CA until every pod refuses its gateway."""
+        """Measure the time from the deletion of a CA until every pod refuses its gateway."""
         self._trial.use_source(source)
         self._measure(f"a removal, cups.source={source}", self._removal)
 
     def outages(self) -> None:
-        """Measure the same after the API server was away."""
+        """Measure the same after an outage of the API server."""
         self._measure(f"a removal after {OUTAGE_SECONDS:g} s without an API server", self._outage, AFTER_AN_OUTAGE)
 
     def crashes(self, operators: int) -> None:
-        """Measure from a SIGKILL of the leading operator until every pod refuses the gateway of a CA deleted then."""
+        """Measure, from SIGKILL of the leader, the time until every pod refuses the gateway of a CA deleted then."""
         self._trial.run(f"kubectl --namespace {NAMESPACE} scale {OPERATOR} --replicas={operators}")
         what = (
             f"a removal, from a crash of the {'one operator' if operators == 1 else f'first of {operators} operators'}"

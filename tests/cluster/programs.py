@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_tools.binaries import (
+from stationkeeper_tools.programs.binaries import (
     KUBERNETES_VERSION,
     ProgramPlaces,
     find_helm,
@@ -48,7 +48,7 @@ func main() {
 
 @dataclass(frozen=True)
 class _Module:
-    """What to build of one `go.mod`.
+    """The programs to build from one `go.mod`.
 
     Attributes:
         packages: the import paths of the programs, which are called as these end.

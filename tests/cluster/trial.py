@@ -1,4 +1,4 @@
-"""What is tried on a cluster: the commands of `docs/chart.md`, and those that the chart prints."""
+"""Try the commands of `docs/chart.md`, and the commands that the chart prints, on a cluster."""
 
 import json
 import os
@@ -29,17 +29,17 @@ ASK = (
     """--data '{{"router":"123:4567:89ab:cdef"}}' https://localhost:{port}/update-info 2>&1"""
 )
 ANSWERED, REFUSED = "200", "unknown ca"
-"""What curl says: the status of the answer, or the alert of a refused handshake."""
+"""The results of curl: the status of the answer, or the alert of a refused handshake."""
 PATIENCE_SECONDS = 300.0
 OF_OTHERS = {
     "configmap/kube-root-ca.crt",
     *(f"secret/{name}" for name in ("stationkeeper-server-tls", "test-gateway", "lns-token")),
 }
-"""What Kubernetes lays into every namespace, and what a person made."""
+"""The objects that Kubernetes creates in every namespace, and those that a person made."""
 
 
 class TrialError(AssertionError):
-    """Something is not as it should be; the message says what, and what was printed."""
+    """Something is wrong; the message says what, with the printed output."""
 
 
 class Trial:
@@ -49,7 +49,7 @@ class Trial:
         cluster: that runs.
         folder: exists; commands run in it.
         registry: takes the place of `registry.example.com` in the commands of the page.
-        say: told how far it is.
+        say: called with each step.
     """
 
     def __init__(self, cluster: Cluster, folder: Path, registry: str, say: Callable[[str], None]) -> None:
@@ -61,7 +61,7 @@ class Trial:
         self._to_follow = [each for each in blocks(PAGE) if each.is_run]
 
     def install(self) -> None:
-        """Run what the page and the chart print, as a newcomer does, to the gateway's 200."""
+        """Run the commands of the page and of the chart, as a newcomer does, until the gateway gets its 200."""
         (self._folder / "helm").symlink_to(ROOT / "helm")
         now = datetime.now(UTC)
         root, self._server_root = make_root("Gateways", now), make_root("CUPS", now)
@@ -89,7 +89,7 @@ class Trial:
         self._ca = json.loads(self.run(f"kubectl --namespace {NAMESPACE} get {CA} --output json"))
 
     def helm_test(self) -> None:
-        """Run `helm test` as the page has it, without a gateway's certificate and with one."""
+        """Run `helm test` as the page says, without and with a gateway's certificate."""
         self.run(self._inline("helm test "))
         key = "--cert=gateway.crt --key=gateway.key"
         self.run(f"kubectl --namespace {NAMESPACE} create secret tls test-gateway {key}")
@@ -98,7 +98,7 @@ class Trial:
         self._say("helm test: passed")
 
     def upgrade(self) -> None:
-        """Upgrade as the page has it, and at last to a person's own certificate; gateways are answered as before."""
+        """Upgrade as the page says, finally to a certificate of the user; gateways are answered as before."""
         for command in ("--wait --values values.yaml\n", "--take-ownership"):
             self._follow(command)
             self.expect(ANSWERED)
@@ -108,7 +108,7 @@ class Trial:
         self._say("helm upgrade: passed")
 
     def use_source(self, source: str) -> None:
-        """Make CUPS take its documents from `files`, or `watch` for them."""
+        """Configure CUPS to read its documents from `files`, or by `watch`."""
         self._upgrade(f"cups.source={source}")
 
     def _upgrade(self, value: str) -> None:
@@ -116,10 +116,10 @@ class Trial:
         self.run(f"helm upgrade stationkeeper {where} --reuse-values --wait --set {value}")
 
     def remove(self) -> None:
-        """Uninstall it, and remove what the page says that it leaves behind; nothing of it is left.
+        """Uninstall the release, and remove what it leaves behind according to the page; nothing of it remains.
 
         Raises:
-            TrialError: something is left, or the page has commands that were not run.
+            TrialError: something remains, or the page has commands that did not run.
         """
         self.run(f"helm uninstall stationkeeper --namespace {NAMESPACE} --wait")
         self._follow("kubectl delete customresourcedefinition")
@@ -134,7 +134,7 @@ class Trial:
         self._say("helm uninstall: nothing is left")
 
     def trust(self) -> None:
-        """Have the CA be trusted by every pod."""
+        """Apply the CA, and wait until every pod trusts it."""
         manifest = {each: self._ca[each] for each in ("apiVersion", "kind", "spec")}
         metadata = {"name": "acme", "namespace": NAMESPACE}
         self.run("kubectl apply --filename -", stdin=json.dumps({**manifest, "metadata": metadata}))
@@ -146,13 +146,13 @@ class Trial:
         self.run(f"kubectl --namespace {NAMESPACE} delete {CA} --wait=false")
 
     def expect(self, said: str) -> None:
-        """Wait until of every CUPS pod curl, with the gateway's certificate, says so."""
+        """Wait until curl, with the gateway's certificate, gets this result from every CUPS pod."""
         with self.asking() as expect:
             expect(said)
 
     @contextmanager
     def asking(self) -> Iterator[Callable[[str], None]]:
-        """A function that waits until of every CUPS pod curl says so; the ports that lead there are open already."""
+        """Yield a function that waits until curl gets a result from every CUPS pod; the ports are already forwarded."""
         selector = "app.kubernetes.io/component=cups"
         names = "{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}"
         command = f"kubectl --namespace {NAMESPACE} get pods --selector {selector}"
@@ -167,7 +167,7 @@ class Trial:
             yield expect
 
     def run(self, script: str, stdin: str = "") -> str:
-        """Return what a shell prints.
+        """Run a shell command and return its output.
 
         Raises:
             TrialError: it failed.
@@ -184,7 +184,7 @@ class Trial:
         return [*self._cluster.prefix, "bash", "-euo", "pipefail", "-c", script]
 
     def succeeds(self, script: str) -> bool:
-        """Return whether a shell says that the command succeeded."""
+        """Return whether a shell command succeeds."""
         done = subprocess.run(
             self._command(script), cwd=self._folder, env=self._cluster.environment, capture_output=True, check=False
         )
@@ -199,7 +199,7 @@ class Trial:
 
     @contextmanager
     def _forwarded(self, pod: str) -> Iterator[int]:
-        """Yield a port of this machine that leads to the gateways' port of the pod."""
+        """Yield a local port that is forwarded to the gateways' port of the pod."""
         port = free_port()
         command = self._command(f"exec kubectl --namespace {NAMESPACE} port-forward pod/{pod} {port}:8987")
         with subprocess.Popen(
@@ -222,7 +222,7 @@ class Trial:
         """Wait until the condition holds.
 
         Raises:
-            TrialError: it does not, for minutes.
+            TrialError: it did not hold for minutes.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
@@ -231,7 +231,7 @@ class Trial:
             time.sleep(0.05)
 
     def _follow(self, command: str) -> str:
-        """Run the next block of the page that has this command; return what it prints."""
+        """Run the next block of the page with this command; return its output."""
         found = next((each for each in self._to_follow if command in each.text), None)
         if found is None:
             raise TrialError(f"{PAGE.name} has no {command!r} that was not run")
@@ -239,7 +239,7 @@ class Trial:
         return self.run(found.text.replace("registry.example.com", self._registry))
 
     def _inline(self, command: str) -> str:
-        """Return the command that stands in a sentence of the page."""
+        """Return the command in a sentence of the page."""
         found = re.search(rf"`({re.escape(command)}[^`]*)`", PAGE.read_text())
         if found is None:
             raise TrialError(f"{PAGE.name} has no {command!r} in a sentence")

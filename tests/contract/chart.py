@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stationkeeper_tools.binaries import ProgramPlaces, find_helm
+from stationkeeper_tools.programs.binaries import ProgramPlaces, find_helm
 from stationkeeper_tools.progress import Progress
 
 CHART = Path(__file__).parents[2] / "helm/stationkeeper"
@@ -176,7 +176,7 @@ class RefusedValuesError(Exception):
 
 
 def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60, program: Path | None = None) -> str:
-    """Return what helm prints.
+    """Return the output of helm.
 
     Args:
         arguments: its command line.
@@ -215,7 +215,7 @@ def _rendered(values: str, options: tuple[str, ...], program: Path | None) -> tu
 
 
 def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None = NAMESPACE) -> Manifest:
-    """Return the one object with that kind, name and namespace."""
+    """Return the only object with that kind, name and namespace."""
     (found,) = (
         each
         for each in manifests
@@ -225,7 +225,7 @@ def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None =
 
 
 def notes(values: Values, *options: str, program: Path | None = None) -> str:
-    """Return what `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
+    """Return the text that `helm install` prints for a release in `NAMESPACE`."""
     text = run_helm(
         "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-", *options,
         stdin=json.dumps(values), program=program,
@@ -234,7 +234,7 @@ def notes(values: Values, *options: str, program: Path | None = None) -> str:
 
 
 def commands(text: str) -> str:
-    """Return the shell commands in what is printed: all but its numbered paragraphs and what is indented below them."""
+    """Return the shell commands in a printed text: all except numbered paragraphs and the text indented below them."""
     blocks = re.split(r"\n(?=\d\. )", text)[1:]
     return "\n".join(block.partition("\n\n")[2].partition("\nThe namespace ")[0] for block in blocks)
 

@@ -1,13 +1,13 @@
-"""Helm 3, which the chart is tried with as well: `make helm-3` downloads it, or builds it with Go, once.
+"""Helm 3, for tests of the chart with it: `make helm-3` downloads it, or builds it with Go, once.
 
-A build takes minutes, so that tests that need it are skipped where it is not in the cache.
+A build takes minutes, so tests that need it are skipped if it is not in the cache.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from stationkeeper_tools.binaries import KUBERNETES_VERSION, ProgramPlaces, obtain_helm
-from stationkeeper_tools.go_build import GoModule
+from stationkeeper_tools.programs.binaries import KUBERNETES_VERSION, ProgramPlaces, obtain_helm
+from stationkeeper_tools.programs.go_build import GoModule
 from stationkeeper_tools.progress import Progress
 
 HELM_3_VERSION = "3.22.0"
@@ -27,7 +27,7 @@ _MODULE = GoModule("helm3", {"helm": "helm.sh/helm/v3/cmd/helm"}, _LINKED, MODUL
 
 
 def cached_helm_3() -> Path | None:
-    """Return the path of helm 3, None where it was not obtained yet."""
+    """Return the path of helm 3; None if it is not in the cache."""
     program = ProgramPlaces.of_this_process().helm_folder(HELM_3_VERSION) / "helm"
     return program if program.exists() else None
 

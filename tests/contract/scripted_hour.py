@@ -29,7 +29,7 @@ _COMPILE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30)
 
 
 def samples(minute: float, start: float) -> Iterator[Sample]:
-    """Yield what all pods tell at that minute of the hour that begins at `start`, in Unix seconds."""
+    """Yield the samples of all pods at that minute of the hour that begins at `start`, in Unix seconds."""
     if minute < 52:
         for pod in CUPS_PODS:
             for name, labels, value in _cups(pod, minute, start):
@@ -40,7 +40,7 @@ def samples(minute: float, start: float) -> Iterator[Sample]:
 
 
 def open_metrics(start: float) -> str:
-    """Return the hour that begins at `start`, in Unix seconds, as OpenMetrics with a timestamp each."""
+    """Return the hour that begins at `start`, in Unix seconds, as OpenMetrics with timestamps."""
     lines = []
     for step in range(MINUTES * 60 // STEP_SECONDS + 1):
         seconds = step * STEP_SECONDS
@@ -51,7 +51,7 @@ def open_metrics(start: float) -> str:
 
 
 def _within(minute: float, begin: float, end: float) -> float:
-    """Return how many minutes of the stretch from `begin` to `end` are over."""
+    """Return how many minutes of the time from `begin` to `end` have passed."""
     return min(max(minute - begin, 0), end - begin)
 
 

@@ -21,6 +21,14 @@ def named(content: bytes) -> str:
     return f"python:3.13-slim@sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def fault(image: str, content: bytes) -> str:
+    try:
+        check(image, content)
+    except BaseImageError as error:
+        return str(error)
+    return ""
+
+
 def test_the_containerfile_pins_its_base_image_by_digest() -> None:
     assert base_image(CONTAINERFILE.read_text()).startswith("python:3.13-slim@sha256:")
 
@@ -32,7 +40,7 @@ def test_a_base_image_without_a_digest_is_reported() -> None:
 
 def test_the_image_under_the_pinned_digest_is_used() -> None:
     content = index(*PROCESSORS, {"os": "unknown", "architecture": "unknown"})
-    check(named(content), content)
+    assert fault(named(content), content) == ""
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, hashlib.sha256(index(*PROCESSORS) + b"\n").hexdigest()])

@@ -30,7 +30,7 @@ RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
 
 
 def rules(name: str) -> list[Any]:
-    """Return what the file of that name allows, and the same for the registry Secrets of the other counts."""
+    """Return the rules in the file of that name, and the same rules for the registry Secrets of the other counts."""
     found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
     published = next((each for each in found if "stationkeeper-trust" in each.get("resourceNames", ())), None)
     others = [secret_name(each) for count in BUCKET_COUNTS[1:] for each in layout_of(count).registry]

@@ -1,4 +1,4 @@
-"""What the objects of the chart are called, and which names no value changes."""
+"""The names of the chart's objects, and the names that no value changes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the chart gives the operator: a key, an identity, and rights no wider than it is asked to serve."""
+"""The chart gives the operator a key, an identity, and only the rights for the namespaces that it serves."""
 
 import base64
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the chart gives the page: rights to read two kinds, a way to know people, and nothing else."""
+"""The chart gives the page the rights to read two kinds, a way to authenticate people, and nothing else."""
 
 from typing import Any
 

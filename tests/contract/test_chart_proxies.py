@@ -1,4 +1,4 @@
-"""What the chart gives CUPS to know of load balancers and proxies."""
+"""The settings of CUPS for load balancers and proxies in the chart."""
 
 import pytest
 

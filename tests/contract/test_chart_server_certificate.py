@@ -1,4 +1,4 @@
-"""The three ways to a server's certificate: a Secret, cert-manager, or one that Helm makes for a trial."""
+"""The three sources of a server certificate: a Secret, cert-manager, or Helm, which makes one for a trial."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""The CRDs' structure, and that they say the same as the records that the operator decodes."""
+"""The CRDs have the required structure, and the same fields as the records that the operator decodes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +49,13 @@ ALL: list[Found] = [
 
 
 def parts(kind: Any) -> tuple[Any, ...]:
-    """Return what a union or a tuple is made of."""
+    """Return the parts of a union or a tuple."""
     found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
     return found
 
 
 def written(kind: Any) -> set[str]:
-    """Return the paths that the records of `kind` decode, those in lists among them."""
+    """Return the paths that the records of `kind` decode, also those in lists."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
         inner = [part for each in parts(field.type) for part in parts(each)]

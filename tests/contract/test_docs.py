@@ -1,4 +1,4 @@
-"""The pages say what the code does: metrics, conditions, reasons, events, examples, links."""
+"""The pages say the same as the code: metrics, conditions, reasons, events, examples, links."""
 
 import ast
 import re
@@ -78,7 +78,7 @@ def rows_below(heading: str) -> str:
 
 
 def words() -> dict[str, str]:
-    """Return the words that modules which tell of resources have as public constants, by the constants' names."""
+    """Return the words in the public constants of modules about resources, by the constants' names."""
     return {
         target.id: node.value.value
         for tree in (FACTS, *(tree for room in TELLING for tree in trees(OPERATOR / room)))
@@ -91,12 +91,12 @@ def words() -> dict[str, str]:
 
 @cache
 def told_reasons() -> tuple[tuple[str, ast.expr], ...]:
-    """Return what each event and each condition in the code gives as its reason, and as which of the two."""
+    """Return the reasons of all events and conditions in the code, and whether each is of an event or a condition."""
     return tuple(_told_reasons())
 
 
 def _told_reasons() -> Iterator[tuple[str, ast.expr]]:
-    """Yield what each event and each condition in the code gives as its reason, and as which of the two."""
+    """Yield the reasons of all events and conditions in the code, and whether each is of an event or a condition."""
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
@@ -113,16 +113,16 @@ def _told_reasons() -> Iterator[tuple[str, ast.expr]]:
 
 
 def kubectl_commands(text: str) -> Iterator[list[str]]:
-    """The words after each `kubectl`: of a command of its own to the end of its line, else to that of its code span.
+    """Return the words after each `kubectl`: to the end of the line for a command, else to the end of the code span.
 
-    What a here-document holds is no part of a command.
+    A here-document is not part of a command.
     """
     for found in KUBECTL.finditer(HERE_DOCUMENT.sub("\n\n", text)):
         yield re.split(r"[\s,]+", found[1] or found[2])
 
 
 def ambiguous(text: str) -> list[str]:
-    """Return the resources that commands for kubectl name without their group."""
+    """Return the resources that kubectl commands name without their group."""
     return [
         word
         for command in kubectl_commands(text)

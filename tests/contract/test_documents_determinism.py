@@ -1,4 +1,4 @@
-"""The bytes that operator and CUPS agree on: they are fixed, so that no release rewrites all Secrets for nothing."""
+"""The bytes that operator and CUPS agree on do not change, so that no release rewrites all Secrets for nothing."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What measures the tests counts right: coverage by package, and the fate of mutants."""
+"""The measuring programs count right: coverage by package, and the results of mutants."""
 
 import json
 import subprocess

@@ -139,7 +139,7 @@ def test_a_link_of_a_runbook_leads_somewhere(name: str) -> None:
 
 
 def table_of_metrics() -> dict[str, set[str]]:
-    """Return the metrics and their labels, as the page has them; another test holds the page to the code."""
+    """Return the metrics of the page with their labels; another test compares the page with the code."""
     found = {}
     for line in (ROOT / "docs/metrics.md").read_text().splitlines():
         if line.startswith("| `stationkeeper_"):
@@ -195,7 +195,7 @@ QUIET = dict.fromkeys(RULES, range(6)) | {"StationkeeperCertificatesExpire": ran
 
 
 class Prometheus:
-    """A real one, with the scripted hour in its database."""
+    """A real Prometheus with the scripted hour in its database."""
 
     def __init__(self, port: int, start: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1"

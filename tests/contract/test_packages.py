@@ -1,4 +1,4 @@
-"""What is built can be used: the sdist, the wheel of it, and the wheel of each image, offline."""
+"""The built packages work offline: the sdist, the wheel made from it, and the wheel of each image."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def build(source: Path, out: Path, *options: str) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was built of it."""
+    """Return a folder with the sdist, and with the wheel made from it."""
     out = tmp_path_factory.mktemp("dist")
     build(ROOT, out)
     return out
@@ -52,7 +52,7 @@ def test_a_second_build_is_equal_byte_for_byte(built: Path, tmp_path: Path) -> N
 
 @pytest.fixture(scope="module")
 def sdist(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, unpacked."""
+    """Return the folder of the unpacked sdist."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         # Python before 3.11.4 has no filters.
@@ -63,14 +63,14 @@ def sdist(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["*.whl", "*.tar.gz"])
 def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to import from, with what either of the two installs, and no other package."""
+    """Return a folder to import from, with the files that either of the two installs, and no other package."""
     folder = tmp_path_factory.mktemp("installed")
     uv("pip", "install", "--no-deps", "--target", folder, next(built.glob(request.param)))
     return folder
 
 
 def python(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run code against what is installed in `folder`, with this environment's packages, but for Stationkeeper's."""
+    """Run code with the packages in `folder`, and with this environment's packages except Stationkeeper."""
     paths = f"import sys; sys.path[:0] = [{str(folder)!r}]; sys.path.append({SITE_PACKAGES!r}); "
     return run(sys.executable, "-I", "-S", "-c", paths + code, cwd=folder)
 
@@ -80,7 +80,7 @@ def files(folder: Path) -> set[str]:
 
 
 def linked(folder: Path) -> set[str]:
-    """Return the files below `folder`, those behind links to folders among them."""
+    """Return the files below `folder`, also behind links to folders."""
     found = set()
     for path, _, names in os.walk(folder, followlinks=True):
         found |= {str((Path(path) / name).relative_to(ROOT)) for name in names}
@@ -94,7 +94,7 @@ def test_the_sdist_has_the_whole_chart_with_its_definitions(sdist: Path) -> None
 
 def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) -> None:
     done = python(
-        "from stationkeeper_tools.manifests import crd_files, rbac_files; "
+        "from stationkeeper_tools.shipped_manifests import crd_files, rbac_files; "
         "import stationkeeper_core, stationkeeper_cups.main, stationkeeper_operator.main; "
         "import stationkeeper_tools.page.rendering; "
         "print(stationkeeper_core.__file__, len(crd_files()), len(rbac_files()))",

@@ -1,4 +1,4 @@
-"""The pages of the reference are what the code makes of them, and lack nothing of it."""
+"""The pages of the reference are up to date and complete."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_a_value_of_the_chart_that_a_page_names_exists() -> None:
         for found in re.findall(rf"`((?:{parts})(?:\.[A-Za-z0-9]+)+)[`=:]", text)
         if not found.endswith((".py", ".yaml", ".crt", ".key", ".pem", ".trust", ".uri", ".example", ".log"))
     }
-    # Below a value that is told as a whole, Kubernetes or cert-manager says what there may be.
+    # Below a value that is documented as a whole, Kubernetes or cert-manager defines the fields.
     lacking = {each for each in named if not any(f"{each[1]}.".startswith(f"{value}.") for value in values)}
     assert lacking == set()
 

@@ -1,4 +1,4 @@
-"""What a release publishes, as far as it can be made here: `make release-check` does the rest of it."""
+"""The published files of a release, as far as they can be made here; `make release-check` does the rest."""
 
 import datetime
 import hashlib
@@ -16,7 +16,7 @@ import yaml
 
 from release import changelog, chart, check, krew, licences, versions, workflows
 from release.check import Release
-from stationkeeper_tools.binaries import HELM_VERSION, KUBERNETES_VERSION
+from stationkeeper_tools.programs.binaries import HELM_VERSION, KUBERNETES_VERSION
 from tests.contract.chart import run_helm
 from tests.contract.helm_3 import HELM_3_VERSION
 
@@ -29,7 +29,7 @@ PAGE = "# Changelog\n\n## [Unreleased]\n\n- New.\n\n## [0.1.0] - 2026-12-01\n\n-
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of all files that name the version."""
+    """Return a copy of all files that name the version."""
     for place in versions.PLACES:
         for path in ROOT.glob(place.files):
             target = tmp_path / path.relative_to(ROOT)
@@ -118,7 +118,7 @@ def test_a_tag_of_another_version_fails_and_so_does_a_version_that_the_changelog
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> dict[str, Any]:
-    """The manifest for krew, whose archive lies beside it in `tmp_path`."""
+    """Return the manifest for krew; its archive is in `tmp_path`."""
     found = yaml.safe_load(krew.write(tmp_path).read_text())
     assert isinstance(found, dict)
     return found

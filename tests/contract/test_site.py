@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds, nothing in it leads nowhere, and each page can be found."""
+"""The documentation builds as a site, all its links lead somewhere, and each page can be found."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def entries(nav: list[Any]) -> Iterator[str]:
-    """Yield the pages of a navigation, in its order."""
+    """Yield the pages of a navigation in order."""
     for each in nav:
         if isinstance(each, str):
             yield each

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import make_root
 from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release

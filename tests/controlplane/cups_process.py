@@ -1,4 +1,4 @@
-"""One CUPS as a process of its own that reads documents from a folder: the test is its kubelet."""
+"""A CUPS process that reads documents from a folder; the test acts as its kubelet."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ NOTHING_CRC = 2077607535
 
 
 class CupsProcess:
-    """A CUPS and its folder; what is published reaches it only by `deliver`.
+    """A CUPS process and its folder; published documents reach it only by `deliver`.
 
     Attributes:
         internal_port: where the operator asks it.
@@ -68,13 +68,13 @@ class CupsProcess:
         self._process = ManagedProcess("cups", command, self._log, environment)
 
     def start(self) -> None:
-        """Deliver what is published, and wait until it serves gateways."""
+        """Deliver the published documents, and wait until it serves gateways."""
         self.deliver()
         self.begin()
         self._process.wait_until(self.is_serving, EVENTUALLY, "CUPS serves")
 
     def begin(self) -> None:
-        """Start it with what lies in its folder, and a log of its own."""
+        """Start it with the present content of its folder, and with a new log."""
         self._log.unlink(missing_ok=True)
         self._process.start()
 
@@ -82,11 +82,11 @@ class CupsProcess:
         self._process.stop()
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill it, as a crash does."""
         self._process.kill()
 
     def tells(self, event: str) -> bool:
-        """Return whether it logged that since it was started last."""
+        """Return whether it has logged that since its last start."""
         return f'"{event}"' in self._log.read_text()
 
     def is_serving(self) -> bool:
@@ -94,7 +94,7 @@ class CupsProcess:
         return self.tells("serving")
 
     def deliver(self) -> None:
-        """Write what is published into its folder, as a kubelet does."""
+        """Write the published documents into its folder, as a kubelet does."""
         for document in self._layout.documents:
             value = self._release.document_value(document)
             if value is not None:

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from stationkeeper_tools import manifests
+from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
 from tests.waiting import wait_for
 
@@ -13,8 +13,8 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 def install_crds(kubeconfig: Path) -> None:
     """Create the CustomResourceDefinitions, and wait until they are served."""
     api = ApiClient(kubeconfig)
-    for path in manifests.crd_files():
-        for definition in manifests.load(path):
+    for path in shipped_manifests.crd_files():
+        for definition in shipped_manifests.load(path):
             name = definition["metadata"]["name"]
             if api.find(f"{_DEFINITIONS}/{name}") is None:
                 api.create(_DEFINITIONS, definition)

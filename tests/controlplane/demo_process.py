@@ -1,4 +1,4 @@
-"""`stationkeeper demo --keep --json` as a process, and a user's programs against it: kubectl, openssl, curl."""
+"""`stationkeeper demo --keep --json` as a process, with a user's programs: kubectl, openssl, curl."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _PLURALS = {"gateway": "gateways", "trustedca": "trustedcas"}
 
 
 class Demo:
-    """A demo that was left running."""
+    """A demo that stays running."""
 
     def __init__(self, kubectl: Path, folder: Path) -> None:
         self._kubectl = kubectl
@@ -44,7 +44,7 @@ class Demo:
         self.stop()
 
     def stop(self) -> int:
-        """End the demo as a user does; return its exit status."""
+        """Stop the demo as a user does; return its exit status."""
         self._process.terminate()
         self._process.communicate(timeout=EVENTUALLY)
         return self._process.returncode
@@ -74,7 +74,7 @@ class Demo:
         assert done.returncode == 0, done.stderr
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        """All of a kind by their names; asked without a program, since tests ask many times until something came."""
+        """Return all resources of a kind by their names, without a program, because tests ask many times."""
         path = f"/apis/stationkeeper.io/v1alpha1/namespaces/{self.ready['namespace']}/{_PLURALS[kind]}"
         return {each["metadata"]["name"]: each for each in self._api.items(path)}
 
@@ -83,7 +83,7 @@ class Demo:
         return ApiClient(Path(self.ready["kubeconfig"]))
 
     def condition(self, kind: str, name: str, condition: str) -> tuple[str, str, str]:
-        """Status, reason and message of a condition; empty texts where there is none about the present spec."""
+        """Return status, reason and message of a condition; empty texts if none is about the present spec."""
         found = self.resources(kind)[name]
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each["observedGeneration"] == found["metadata"]["generation"]:
@@ -91,7 +91,7 @@ class Demo:
         return "", "", ""
 
     def curl(self, certificate: Path, key: Path, body: str) -> "CurlAnswer":
-        """Return the document's curl command, but for the options that make its result readable for a program."""
+        """Return the curl command of the document, without the options that hide its result from a program."""
         output = self.folder / "answer.bin"
         output.unlink(missing_ok=True)
         done = subprocess.run(
@@ -116,7 +116,7 @@ class CurlAnswer:
 
     @property
     def outcome(self) -> str:
-        """`200`, a refusal's reason, or `alert: …`."""
+        """Return `200`, the reason of a refusal, or `alert: …`."""
         if self.status == 200:
             return "200"
         return self.body.decode("ascii").partition(":")[0] if self.status else f"alert: {self.error}"

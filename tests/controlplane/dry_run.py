@@ -1,4 +1,4 @@
-"""What an API server says of an object that it judges and does not keep; hundreds of kubectl would take minutes."""
+"""Ask an API server about an object by a dry run; hundreds of kubectl processes would take minutes."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from stationkeeper_tools.api_client import ApiClient
 
 @dataclass(frozen=True)
 class Said:
-    """An answer.
+    """An answer of the API server.
 
     Attributes:
         status: of HTTP.
@@ -23,13 +23,13 @@ class Said:
 
 
 class DryRun:
-    """One API server, asked as the user of a kubeconfig."""
+    """An API server, used with a kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self._api = ApiClient(kubeconfig, seconds=60)
 
     def create(self, path: str, body: object) -> Said:
-        """Ask for the creation of `body` in the collection at `path`, each unknown field being an error."""
+        """Request the creation of `body` in the collection at `path`; each unknown field is an error."""
         answer = self._api.answer("POST", f"{path}?dryRun=All&fieldValidation=Strict", body)
         content = json.loads(answer.content)
         warnings = tuple(answer.headers.get_all("Warning") or ())

@@ -1,11 +1,11 @@
-"""A PKI by the document's own openssl commands."""
+"""A PKI made by the openssl commands of the document."""
 
 import subprocess
 from pathlib import Path
 
 
 class OpensslPki:
-    """Keys and certificates in a folder, named as the document names them."""
+    """Keys and certificates in a folder, with the names of the document."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

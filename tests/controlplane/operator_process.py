@@ -1,4 +1,4 @@
-"""One operator as a process of its own, for the tests on a real API server."""
+"""An operator process for the tests on a real API server."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ COMMAND = (sys.executable, "-c", "from stationkeeper_operator.main import main; 
 
 
 class OperatorProcess:
-    """One `stationkeeper-operator`, as a process of its own."""
+    """A process of `stationkeeper-operator`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path, command: Sequence[str] = COMMAND) -> None:
         self.identity = environment["STATIONKEEPER_IDENTITY"]
@@ -31,11 +31,11 @@ class OperatorProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill it, as a crash does."""
         end(self._process, gently=False)
 
     def end(self) -> None:
-        """Ends it when a test no longer needs it."""
+        """End it when a test no longer needs it."""
         end(self._process)
 
     def pause(self) -> None:
@@ -52,7 +52,7 @@ class OperatorProcess:
         assert self._process.wait(EVENTUALLY) == 0
 
     def peak_mib(self) -> int:
-        """Return the most memory that it had."""
+        """Return its maximum memory."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) // 1024
@@ -62,7 +62,7 @@ class OperatorProcess:
         return self._process.poll() is None
 
     def answers(self, path: str) -> int | None:
-        """Return the HTTP status of a health path, None where nobody listens."""
+        """Return the HTTP status of a health path; None if nothing listens."""
         try:
             with urllib.request.urlopen(self._health + path, timeout=30) as response:  # noqa: S310 - http on loopback
                 return int(response.status)
@@ -72,7 +72,7 @@ class OperatorProcess:
             return None
 
     def metric(self, name: str) -> float | None:
-        """Return the value of a metric without labels, None where it is not exposed."""
+        """Return the value of a metric without labels; None if it is not exposed."""
         with urllib.request.urlopen(f"{self._health}/metrics", timeout=30) as response:  # noqa: S310 - loopback
             lines = response.read().decode().splitlines()
         return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)

@@ -1,4 +1,4 @@
-"""A release on a real API server for the operator's tests: namespaces, just the chart's rights, and processes."""
+"""A release on a real API server for the operator's tests: namespaces, exactly the chart's rights, and processes."""
 
 import base64
 import contextlib
@@ -23,9 +23,9 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_tools import manifests
+from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.cluster import Cluster
+from stationkeeper_tools.local_cluster.cluster import Cluster
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import OperatorProcess
 from tests.operator_key import make_operator_pair
@@ -40,7 +40,7 @@ _PUBLISHED = "labelSelector=app.kubernetes.io/component=documents"
 
 
 class Release:
-    """The administrator's view of one release.
+    """A release, as its administrator sees it.
 
     Args:
         kubeconfig: the administrator's.
@@ -69,7 +69,7 @@ class Release:
     # -- the operator
 
     def start(self, identity: str = "", *, buckets: int = BUCKETS) -> OperatorProcess:
-        """Start an operator of a release with so many registry Secrets."""
+        """Start an operator of a release with `buckets` registry Secrets."""
         identity = identity or f"op-{secrets.token_hex(2)}"
         environment = self.environment(identity) | {"STATIONKEEPER_REGISTRY_BUCKETS": str(buckets)}
         process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
@@ -77,7 +77,7 @@ class Release:
         return process
 
     def environment(self, identity: str) -> dict[str, str]:
-        """Return what an operator of that name finds its settings in."""
+        """Return the environment variables of an operator of that name."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
             "STATIONKEEPER_NAMESPACE": self.namespace,
@@ -96,20 +96,20 @@ class Release:
         return environment
 
     def start_leading(self, identity: str = "", seconds: float = EVENTUALLY) -> OperatorProcess:
-        """Start an operator and wait until it has published all documents."""
+        """Start an operator, and wait until it has published all documents."""
         process = self.start(identity)
         wait_for(lambda: self.holder() == process.identity, "the operator leads", seconds)
         wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published", seconds)
         return process
 
     def end_processes(self) -> None:
-        """End the operators."""
+        """Stop the operators."""
         for process in self._processes:
             if process.is_running():
                 process.end()
 
     def close(self) -> None:
-        """End the operators and delete all resources."""
+        """Stop the operators and delete all resources."""
         self.end_processes()
         for namespace in (self.team, self.namespace):
             for plural in _PLURALS.values():
@@ -125,7 +125,7 @@ class Release:
         self._api.delete(self._resource_path(kind, name, namespace))
 
     def hold(self, kind: str, name: str, *finalizers: str) -> None:
-        """Set the finalizers of a resource: exactly these."""
+        """Set the finalizers of a resource to exactly these."""
         self._api.merge(self._resource_path(kind, name, ""), {"metadata": {"finalizers": list(finalizers)}})
 
     def annotate(self, kind: str, name: str, namespace: str, annotation: str, value: str) -> None:
@@ -166,12 +166,12 @@ class Release:
         self._api.delete(f"/api/v1/namespaces/{self.team}/configmaps/{name}")
 
     def create_document(self, document: str) -> None:
-        """Create the Secret of a document without a content, as the chart does."""
+        """Create the Secret of a document without content, as the chart does."""
         metadata = {"name": secret_name(document), "labels": {"app.kubernetes.io/component": "documents"}}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/secrets", {"metadata": metadata, "type": "Opaque"})
 
     def create_count(self, buckets: int) -> None:
-        """Create the registry Secrets of another count, and give the operator the rights that the chart gives."""
+        """Create the registry Secrets of another count, and give the operator the chart's rights for them."""
         names = [secret_name(document) for document in layout_of(buckets).registry]
         for document in layout_of(buckets).registry:
             self.create_document(document)
@@ -179,7 +179,7 @@ class Release:
         self._bind(self.namespace, f"registry-{buckets}", [rule])
 
     def written(self, buckets: int) -> tuple[str, ...]:
-        """Return the registry documents of a count whose Secrets hold something."""
+        """Return the registry documents of a count whose Secrets have content."""
         return tuple(each for each in layout_of(buckets).registry if self.document_value(each) is not None)
 
     def delete_document(self, document: str) -> None:
@@ -187,12 +187,12 @@ class Release:
         self._api.delete(self._document_path(document))
 
     def overwrite_document(self, document: str, value: bytes) -> None:
-        """Put something else into a published Secret."""
+        """Replace the content of a published Secret."""
         body = {"data": {document: base64.b64encode(value).decode()}}
         self._api.merge(self._document_path(document), body)
 
     def create_cups_pod(self, name: str, internal_port: int = 0, *, buckets: int = BUCKETS) -> None:
-        """A Pod that stands for CUPS; with a port it is ready, and on this machine."""
+        """Create a Pod that stands for CUPS; with a port, it is ready and has the address of this machine."""
         if internal_port:
             Cluster(self._admin, self.namespace).stand_for_cups(name, "127.0.0.1", internal_port)
             labelled = {"metadata": {"labels": {BUCKETS_LABEL: str(buckets)}}}
@@ -208,7 +208,7 @@ class Release:
         self._api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{name}?gracePeriodSeconds=0")
 
     def end_cups_pod(self, name: str) -> None:
-        """Make a Pod terminate as long as the release exists: a finalizer holds it."""
+        """Make a Pod terminate; a finalizer holds it until the release ends."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}"
         self._api.merge(path, {"metadata": {"finalizers": ["stationkeeper.io/test"]}})
         self._api.delete(path)
@@ -216,11 +216,11 @@ class Release:
     # -- what can be seen
 
     def log(self) -> str:
-        """Return what all its operators logged."""
+        """Return the log of all its operators."""
         return "".join(each.log.read_text() for each in self._processes)
 
     def published(self, document: str) -> Published | None:
-        """Return the document in force, None where its Secret or its content is missing or broken."""
+        """Return the document in force; None if its Secret or its content is missing or broken."""
         secret = self._api.find(self._document_path(document))
         if secret is None:
             return None
@@ -230,7 +230,7 @@ class Release:
             return None
 
     def trusted(self, *, everywhere: bool = False) -> set[str]:
-        """`namespace/name` of the TrustedCAs in force, of this release's namespaces or of all."""
+        """Return `namespace/name` of the TrustedCAs in force, of this release's namespaces or of all."""
         found = self.published("trust")
         if found is None:
             return set()
@@ -254,15 +254,15 @@ class Release:
         return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}"))
 
     def contents(self) -> dict[str, str]:
-        """The content of each published Secret: a leader that begins to lead marks them, and changes no content."""
+        """Return the content of each published Secret; a new leader marks the Secrets but keeps their content."""
         found = self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         return {each["metadata"]["name"]: str(each.get("data")) for each in found}
 
     def everything(self, *, contents: bool = False) -> dict[str, str]:
-        """Return the resourceVersions of all that the operator writes, but for the Lease.
+        """Return the resourceVersions of everything that the operator writes, without the Lease.
 
         Args:
-            contents: the contents of the Secrets instead of their versions.
+            contents: whether to return the contents of the Secrets instead of their versions.
         """
         secrets_held = self.contents() if contents else self.versions()
         found = {f"secrets/{name}": version for name, version in secrets_held.items()}
@@ -273,7 +273,7 @@ class Release:
         return found
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
-        """Return a condition, if it is about the present spec."""
+        """Return a condition if it is about the present spec."""
         found = self.resource(kind, name)
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each["observedGeneration"] == found["metadata"]["generation"]:
@@ -281,7 +281,7 @@ class Release:
         return None
 
     def wait_reason(self, kind: str, name: str, reason: str) -> dict[str, Any]:
-        """Return the condition `Accepted`, once it has that reason."""
+        """Return the condition `Accepted` when it has that reason."""
 
         def has_reason() -> dict[str, Any] | None:
             found = self.condition(kind, name, "Accepted")
@@ -290,7 +290,7 @@ class Release:
         return wait_for(has_reason, f"{kind} {name} has reason {reason}")
 
     def wait_ready(self, *names: str) -> None:
-        """Wait until these, each `Kind/name`, are ready."""
+        """Wait until these resources (each `Kind/name`) are ready."""
         for each in names:
             kind, name = each.split("/")
             wait_for(partial(self._is_ready, kind, name), f"{each} is ready")
@@ -301,28 +301,28 @@ class Release:
         return [each["reason"] for each in self._api.items(f"/api/v1/namespaces/{self.namespace}/events?{selector}")]
 
     def document_value(self, document: str) -> bytes | None:
-        """Return what the Secret of the document holds, None where there is none."""
+        """Return the content of the document's Secret; None if it has none."""
         secret = self._api.find(self._document_path(document))
         content = (secret or {}).get("data", {}).get(document)
         return None if content is None else base64.b64decode(content)
 
     def events(self, name: str) -> list[tuple[str, str]]:
-        """Type and reason of the events about a resource."""
+        """Return type and reason of the events about a resource."""
         selector = f"fieldSelector=involvedObject.name={name}"
         listed = self._api.items(f"/api/v1/namespaces/{self.team}/events?{selector}")
         return [(each["type"], each["reason"]) for each in listed]
 
     def holder(self) -> str:
-        """Who holds the Lease; empty where nobody does."""
+        """Return the holder of the Lease; empty if nobody holds it."""
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
 
     def give_up_lease(self) -> None:
-        """Free the Lease of an operator that died, as time does."""
+        """Release the Lease of an operator that has died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
 
     def secret_contents(self) -> dict[str, Any]:
-        """Return what is in each published Secret, by its name."""
+        """Return the content of each published Secret, by its name."""
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
 
@@ -331,7 +331,7 @@ class Release:
         return "" if lease is None else str(lease["metadata"]["resourceVersion"])
 
     def clock_of_api_server(self) -> str:
-        """Its present time, as it writes it into new objects."""
+        """Return the time of the API server, as it writes it into new objects."""
         body = {"metadata": {"generateName": "clock-"}}
         made = self._api.create(f"/api/v1/namespaces/{self.team}/configmaps?dryRun=All", body)
         return str(made["metadata"]["creationTimestamp"])
@@ -354,7 +354,7 @@ class Release:
     def _grant(self) -> None:
         accounts = f"/api/v1/namespaces/{self.namespace}/serviceaccounts"
         self._api.create(accounts, {"metadata": {"name": _ACCOUNT}})
-        rules = {path.stem: manifests.load(path)[0] for path in manifests.rbac_files()}
+        rules = {path.stem: shipped_manifests.load(path)[0] for path in shipped_manifests.rbac_files()}
         self._bind(self.namespace, "operator-release", rules["operator-release"])
         for namespace in (self.namespace, self.team) if self._namespaced else (None,):
             self._bind(namespace, f"{self.namespace}-resources", rules["operator-resources"])
@@ -381,7 +381,7 @@ class Release:
 
 @contextlib.contextmanager
 def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False, internal_token: str = "") -> Iterator[Release]:
-    """Yield a release that is cleaned up in the end."""
+    """Yield a release that is removed at the end."""
     made = Release(kubeconfig, folder, namespaced=namespaced, internal_token=internal_token)
     try:
         yield made

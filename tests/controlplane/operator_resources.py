@@ -1,4 +1,4 @@
-"""Specs for the operator's tests, as a person would write them."""
+"""Specs for the operator's tests."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +22,6 @@ def trusted_ca(name: str = "acme", **fields: Any) -> dict[str, Any]:
 
 
 def gateway(eui: str, *, lns: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    """Return the spec of a Gateway whose LNS asks for no token, unless `lns` says so."""
+    """Return the spec of a Gateway; its LNS needs no token, unless `lns` says so."""
     base = {"uri": LNS_URI, "trust": root("lns").certificate_pem.decode()}
     return {"eui": eui, "lns": {**base, **(lns or {})}, **fields}

@@ -1,4 +1,4 @@
-"""The whole product on a control plane of its own, which a test may break, and gateways that ask meanwhile."""
+"""The whole product on its own control plane, which a test may break, with gateways that ask meanwhile."""
 
 import asyncio
 import base64
@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.published.documents import secret_name
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.release_processes import ReleaseProcesses
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_gateway, make_root, make_server
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.cups.client import Client, exchange, get_internal
@@ -33,18 +33,18 @@ NAMESPACE = "stationkeeper"
 CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
 KEPT, DROPPED, EUI = "kept", "dropped", EUI64(0xA840_4100_0000_0001)
 REFUSED = ssl.SSLError.__name__
-"""What a gateway meets whose CA is not trusted."""
+"""The answer to a gateway with an untrusted CA."""
 BODY = json.dumps({"router": format_id6(EUI)}).encode()
 PAUSE_SECONDS = 0.02
 
 
 class Stage:
-    """A release of an operator and a CUPS that watches, with one CA that stays and one Gateway.
+    """A release with an operator and a CUPS that watches, and with a CA and a Gateway that stay.
 
     Attributes:
         own: the control plane.
-        cluster: the administrator's hands on the release.
-        admin: the same, for all else.
+        cluster: the release, with the administrator's rights.
+        admin: an API client with the same rights, for everything else.
     """
 
     def __init__(self, own: ControlPlane, folder: Path, processes: ReleaseProcesses) -> None:
@@ -67,7 +67,7 @@ class Stage:
         wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
 
     def begin(self) -> None:
-        """Restore the gateway and its CA, which an earlier test may have removed, and remove any other CA."""
+        """Restore the gateway and its CA, and remove any other CA."""
         self._apply_kept()
         if self.admin.find(f"{CAS}/{DROPPED}"):
             self.cluster.delete("TrustedCA", DROPPED)
@@ -85,13 +85,13 @@ class Stage:
         wait_for(lambda: self.answer(name) == "200", "a gateway of the new CA is answered")
 
     def untrusted(self, name: str, seconds: float = EVENTUALLY) -> None:
-        """Wait until no gateway of the CA is let in."""
+        """Wait until every gateway of the CA is refused."""
         wait_for(lambda: self.answer(name) == REFUSED, f"{name} is not trusted any more", seconds)
 
     # -- gateways
 
     def answer(self, name: str) -> str:
-        """Return what a new connection with a certificate of that CA meets: the status, or the kind of failure."""
+        """Return the result of a new connection with a certificate of that CA: the status, or the kind of failure."""
         try:
             with self._client(name).connect() as connection:
                 return str(exchange(connection, BODY).status)
@@ -100,7 +100,7 @@ class Stage:
 
     @contextmanager
     def asking(self, name: str, *, always: bool) -> Iterator[list[str]]:
-        """Make gateways of that CA ask repeatedly, and check that they are answered `always`, or never."""
+        """Let gateways of that CA ask repeatedly, and check that they are `always` answered, or never."""
         done, answers = threading.Event(), list[str]()
 
         def new_connections() -> None:
@@ -127,7 +127,7 @@ class Stage:
         assert set(answers) == {"200"} if always else "200" not in answers, Counter(answers)
 
     def _ask_until_it_ends(self, name: str, done: threading.Event, answers: list[str]) -> None:
-        """Ask on one connection until the server ends it, which it does after some requests."""
+        """Ask on one connection until the server closes it, as it does after some requests."""
         with self._client(name).connect() as connection:
             while not done.wait(PAUSE_SECONDS):
                 answer = exchange(connection, BODY)
@@ -151,7 +151,7 @@ class Stage:
         self.admin.merge(self._path(document), {"data": {document: base64.b64encode(value).decode()}})
 
     def loaded(self) -> Any:
-        """Return what `/generation` says."""
+        """Return the answer of `/generation`."""
         port = urlsplit(self._processes.internal_url).port
         assert port is not None
         token = (self._folder / "internal.token").read_text()
@@ -174,11 +174,11 @@ class Stage:
             os.kill(pid, signal.SIGCONT)
 
     def log(self, process: str) -> str:
-        """Return what `operator` or `cups` logged."""
+        """Return the log of `operator` or `cups`."""
         return (self._folder / f"{process}.log").read_text()
 
     def noticed(self, process: str, before: str) -> bool:
-        """Return whether the process tells of a failure since `before`, an earlier state of its log."""
+        """Return whether the process has logged a failure since `before`, an earlier state of its log."""
         return any(word in self.log(process)[len(before) :] for word in ("trying again", "cannot be read"))
 
     def etcd(self, method: str, body: dict[str, Any]) -> Any:
@@ -187,7 +187,7 @@ class Stage:
         return answer
 
     def delete_in_etcd(self, plural: str, name: str) -> int:
-        """Delete a resource past the API server; etcd's revision then."""
+        """Delete a resource in etcd, without the API server; return etcd's revision then."""
         key = f"/registry/stationkeeper.io/{plural}/{NAMESPACE}/{name}"
         answer = self.etcd("deleterange", {"key": base64.b64encode(key.encode()).decode()})
         assert answer["deleted"] == "1"
@@ -196,7 +196,7 @@ class Stage:
 
 @contextmanager
 def stage(binaries: ControlPlaneBinaries, folder: Path) -> Iterator[Stage]:
-    """Yield a stage on which all runs, and that is cleared in the end."""
+    """Yield a stage on which everything runs; remove it at the end."""
     with ControlPlane(binaries, folder / "control-plane") as own:
         cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
         cluster.install_crds()

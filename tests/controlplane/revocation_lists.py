@@ -1,4 +1,4 @@
-"""CRLs by the roots of `operator_resources`, and what of them is in force."""
+"""CRLs of the roots of `operator_resources`, and the part of them that is in force."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from tests.controlplane.operator_resources import root
 
 
 def crl(name: str, *serials: int, seconds: float = 3600) -> bytes:
-    """DER of a list by the root of that name, its next update due in so many seconds."""
+    """Return DER of a CRL of the root of that name; its next update is due in `seconds`."""
     pair, now = root(name), datetime.now(UTC)
     key = load_pem_private_key(pair.key_pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)

@@ -1,4 +1,4 @@
-"""What the API server says at `apply` of what is written wrongly, and whose edits it merges."""
+"""The API server's answers to mistakes at `apply`, and how it merges the edits of several people."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ import yaml
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.protocol.credentials import check_uri
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import LNS_URI, gateway, root, trusted_ca
 
@@ -23,10 +23,10 @@ EUI = "00000000000000C1"
 
 
 class Namespace:
-    """One, and several people who work in it.
+    """A namespace in which several people work.
 
     Args:
-        api: of the cluster's administrator.
+        api: an API client of the cluster's administrator.
     """
 
     def __init__(self, api: ApiClient) -> None:
@@ -41,7 +41,7 @@ class Namespace:
         self._api.create(self.path(kind), {**_object(kind, name), "spec": spec})
 
     def apply(self, who: str, kind: str, spec: Mapping[str, Any], *, force: bool = False) -> None:
-        """Server-side apply by the field manager `who`; by force, it takes over fields of others."""
+        """Apply on the server side as the field manager `who`; by force, take over fields of others."""
         path = f"{self.path(kind, 'shared')}?fieldManager={who}&force={str(force).lower()}"
         body = {**_object(kind, "shared"), "spec": spec}
         self._api.send("PATCH", path, body, "application/apply-patch+yaml")
@@ -74,7 +74,7 @@ def namespace(made: Namespace) -> Iterator[Namespace]:
 
 
 def refusal(namespace: Namespace, kind: str, spec: Mapping[str, Any]) -> str:
-    """Return what the API server says; empty where it takes it."""
+    """Return the API server's message; empty if it accepts the object."""
     try:
         namespace.create(kind, spec)
     except RequestError as error:
@@ -212,7 +212,7 @@ CERTIFICATE = {"clientCertificate": {"secretRef": {"name": "two"}}}
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    """Return whether all of `wanted` is in `found`; defaults may be there besides, but not in a reference."""
+    """Return whether `found` has everything of `wanted`; it may also have defaults, but not in a reference."""
     if isinstance(wanted, dict) and "name" not in wanted and isinstance(found, dict):
         return all(key in found and _holds(found[key], value) for key, value in wanted.items())
     return bool(found == wanted)

@@ -1,4 +1,4 @@
-"""A running operator: a deletion acts at once though a finalizer holds the object, and an EUI is not inherited."""
+"""A running operator: a deletion acts at once even if a finalizer holds the object, and nobody inherits its EUI."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -15,8 +15,8 @@ import pytest
 
 from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_root
 from tests.contract.chart import (
     CASES,
@@ -42,7 +42,7 @@ NAMESPACES = (NAMESPACE, "team-a", "team-b", INSTALLED)
 KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 TOKEN = "stationkeeper-internal-token"
 
-# It tries for a minute to empty a definition that is deleted, waits, and tries anew.
+# It tries for a minute to delete the objects of a deleted definition, waits, and tries again.
 _EMPTIED_SECONDS = 240.0
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OURS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{INSTALLED}"
@@ -53,7 +53,7 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 def kubeconfig(
     control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """Of a control plane of its own, since the chart installs and removes definitions that other tests use."""
+    """Return the kubeconfig of a separate control plane: the chart installs definitions that other tests use."""
     with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("chart-control-plane")) as running:
         yield running.admin_kubeconfig
 
@@ -104,7 +104,7 @@ def _is_emptied(api: ApiClient, collection: str) -> bool:
 
 
 def _definitions(api: ApiClient) -> list[str]:
-    """Return the definitions that there still are; each is let go, as all objects are deleted."""
+    """Return the existing definitions, and remove the finalizers of each, so that it can be deleted."""
     names = [each["metadata"]["name"] for each in api.items(_DEFINITIONS)]
     for each in names:
         # It may be gone by now.
@@ -245,7 +245,7 @@ def test_definitions_that_are_not_kept_go_with_the_release(run_kubectl: Kubectl,
 
 
 def previous(folder: Path) -> Path:
-    """Return the chart as it was before it held the definitions among its templates."""
+    """Return the chart of the time before the definitions became templates."""
     chart = folder / "stationkeeper"
     shutil.copytree(CHART, chart, symlinks=False)
     (chart / "definitions").rename(chart / "crds")
@@ -255,7 +255,7 @@ def previous(folder: Path) -> Path:
 
 
 def publish(run_kubectl: Kubectl, content: str, labels: dict[str, str] | None = None) -> None:
-    """What the operator does, and with labels what it did when it had to create the Secret too."""
+    """Write as the operator does; with labels, as it did when it also had to create the Secret."""
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -331,7 +331,7 @@ def test_the_commands_that_are_printed_run_as_they_are(
     tmp_path: Path,
     certificate: str,
 ) -> None:
-    """Those that need no node here, all of them in tests/cluster."""
+    """Run those that need no node here; tests/cluster runs all of them."""
     printed = helm_here("install", "stationkeeper", str(CHART), "--set", f"server.certificate.source={certificate}")
     script = commands(printed.partition("NOTES:\n")[2])
     run_kubectl("wait", "--for=condition=Established", "customresourcedefinition/gateways.stationkeeper.io")

@@ -1,4 +1,4 @@
-"""The chart with helm 3: it renders the same as with helm 4, and goes through the life of a release."""
+"""With helm 3, the chart renders the same objects as with helm 4, and can be installed, upgraded and removed."""
 
 import base64
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 
 from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.contract.chart import (
     CASES,
     CHART,
@@ -38,7 +38,7 @@ def test_the_go_module_pins_the_version_that_is_named() -> None:
 
 
 def without_what_is_made_anew(manifests: list[Manifest]) -> list[Manifest]:
-    """Return the objects in a fixed order, with only the names of what is random in Secrets each time."""
+    """Return the objects in a fixed order; of random Secret data, only the keys are kept."""
     for each in manifests:
         if each["kind"] == "Secret":
             each["data"] = sorted(each.get("data") or ())
@@ -74,7 +74,7 @@ def test_helm_3_refuses_the_values_that_helm_4_refuses(values: Values) -> None:
 def running(
     control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """A control plane of its own, since the chart installs and removes definitions that other tests use."""
+    """Return a separate control plane, because the chart installs and removes definitions that other tests use."""
     with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("helm-3")) as started:
         yield started
 
@@ -82,7 +82,7 @@ def running(
 @needs_helm_3
 @pytest.mark.parametrize("name", ["defaults", "trial"])
 def test_helm_3_prints_the_same_for_a_person(running: ControlPlane, name: str) -> None:
-    """Helm 3 asks a cluster for that, whose other kinds are not there."""
+    """Helm 3 asks a cluster for this; the cluster lacks the kinds of other projects."""
     printed = notes(CASES[name], "--kubeconfig", str(running.admin_kubeconfig), program=HELM_3)
     assert printed.rstrip() == notes(CASES[name]).rstrip()
     assert "kubectl apply -f -" in printed

@@ -1,4 +1,4 @@
-"""`stationkeeper check` says of the schema what a real API server says; and what it takes, that server takes."""
+"""`stationkeeper check` refuses the same objects by the schema as a real API server, which accepts all others."""
 
 import secrets
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.tools.command_line import stationkeeper
 from tests.tools.manifest_files import ACCEPTED_BY_THE_SCHEMA, REFUSED_BY_THE_SCHEMA, write
 
@@ -38,7 +38,7 @@ def api(control_plane: ControlPlane) -> ApiClient:
 
 
 def is_taken(api: ApiClient, namespace: str, manifest: dict[str, Any]) -> bool:
-    """Return whether the API server would create it, unknown fields refused as by kubectl."""
+    """Return whether the API server would create it; unknown fields are errors, as with kubectl."""
     body = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
     version, plural = manifest["apiVersion"], PLURALS.get(manifest["kind"], "unknown")
     group = f"/apis/{version}" if "/" in version else f"/api/{version}"

@@ -1,4 +1,4 @@
-"""Tokens of gateways on a real API server: registered, rotated, and taken away."""
+"""Tokens of gateways on a real API server: registered, rotated, and removed."""
 
 import hashlib
 from collections.abc import Iterator

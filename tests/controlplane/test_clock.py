@@ -1,4 +1,4 @@
-"""An operator on a machine whose clock is wrong, on a real API server: only its clock is another than in production."""
+"""An operator on a machine with a wrong clock, on a real API server: all else is as in production."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ from tests.waiting import EVENTUALLY, wait_for
 
 
 class Clock:
-    """The time, off by so much."""
+    """A clock that is wrong by `off`."""
 
     def __init__(self, off: timedelta) -> None:
         self.off = off
@@ -45,7 +45,7 @@ def cluster(control_plane: Any, tmp_path: Path) -> Iterator[Release]:
 
 @contextmanager
 def operating(cluster: Release, clock: Clock) -> Iterator[None]:
-    """Yield an operator with that clock, in a thread of this process, that leads."""
+    """Yield an operator with that clock that leads, in a thread of this process."""
     settings = read_settings([], cluster.environment("with-a-clock"))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     failures: list[BaseException] = []

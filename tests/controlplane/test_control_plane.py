@@ -11,11 +11,11 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from stationkeeper_tools import control_plane as module
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster import control_plane as module
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_ports, is_free
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 from tests.waiting import wait_for
 

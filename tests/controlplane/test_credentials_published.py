@@ -1,4 +1,4 @@
-"""Credentials for an LNS and for another CUPS server, applied to a real API server: what a gateway will be given."""
+"""Credentials for an LNS and for another CUPS server, applied to a real API server: the published sets."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.cluster import Cluster, wait_until
-from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.local_cluster.cluster import Cluster, wait_until
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.release_processes import ReleaseProcesses
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.operator_resources import root
 from tests.waiting import EVENTUALLY
 

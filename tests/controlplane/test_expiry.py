@@ -1,4 +1,4 @@
-"""A running operator: what expires is told, and an expired anchor leaves the trust by time alone."""
+"""A running operator: it reports certificates that expire, and removes an expired anchor without another event."""
 
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def ending(name: str, **left: float) -> str:
-    """Return a root that ends in the time that is left."""
+    """Return a root that ends after the given time."""
     return make_root(
         name, datetime.now(UTC) - timedelta(days=1000) + timedelta(**left), days=1000
     ).certificate_pem.decode()

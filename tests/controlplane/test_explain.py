@@ -1,4 +1,4 @@
-"""`stationkeeper explain` of a running release says what its CUPS server does, and what the statuses tell."""
+"""`stationkeeper explain` of a running release gives the decision of its CUPS server, and the facts of the statuses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def demo(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 
 
 class Person:
-    """Asks the release about the gateway, as its operator and as the gateway."""
+    """A person who asks about the gateway as the operator, and asks CUPS as the gateway."""
 
     def __init__(self, demo: Demo, folder: Path, pair: KeyPair) -> None:
         self.demo = demo
@@ -40,11 +40,11 @@ class Person:
         return stationkeeper("explain", EUI, *place, "--output", "json", *options)
 
     def by_certificate(self) -> str:
-        """Return what it says of the certificate: `200`, or the reason."""
+        """Return the decision of `explain` on the certificate: `200`, or the reason."""
         return str(self.explain("--cert", str(self.files[0])).json["reason"] or "200")
 
     def asks(self) -> str:
-        """Return what CUPS says to the gateway."""
+        """Return CUPS' answer to the gateway."""
         return self.demo.curl(*self.files, f'{{"router":"{ROUTER}"}}').outcome
 
     def both_say(self, reason: str) -> None:

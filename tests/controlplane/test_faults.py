@@ -1,4 +1,4 @@
-"""Faults, on a real API server: the state converges by itself, and what was removed stays so."""
+"""After faults on a real API server, the state converges by itself, and removed trust stays removed."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ def published_by(operator: OperatorProcess) -> list[str]:
 
 
 def written_by(operator: OperatorProcess) -> list[tuple[str, int]]:
-    """The documents that it wrote, with their generations."""
+    """Return the documents that it wrote, with their generations."""
     return [(line["document"], line["generation"]) for line in operator.lines() if line["event"] == "published"]
 
 
@@ -175,7 +175,7 @@ def changed_since(cluster: Release, contents: dict[str, Any]) -> list[str]:
 
 
 def apply_fleet(cluster: Release, *, suspended: bool, begin: int = 0) -> None:
-    """Gateways in every bucket."""
+    """Apply Gateways in every bucket."""
     for number in range(begin, FLEET):
         cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}", suspended=suspended))
 

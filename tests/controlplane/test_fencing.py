@@ -1,4 +1,4 @@
-"""A leader that is frozen between its permit and its write: what it sends later changes nothing on the API server."""
+"""A leader that is frozen between its permit and its write: its late write changes nothing on the API server."""
 
 import asyncio
 import contextlib
@@ -46,10 +46,10 @@ OLD_PLAN = encode_payload(TrustDocument(release_namespace="what a removal took a
 
 
 class FreezableApi(KubernetesApi):
-    """The API server, behind a process or a network that can stand still: what is sent then arrives later.
+    """The API server behind a process or network that can freeze: then requests arrive later.
 
     Attributes:
-        flows: unset, nothing that writes is sent.
+        flows: if unset, no write is sent.
         held: set when a write waits.
     """
 
@@ -82,7 +82,7 @@ class FreezableApi(KubernetesApi):
 
 
 class Leader:
-    """What writes in one operator, with a Lease of its own clock: time passes as the test says."""
+    """The writers of one operator, with a Lease of its own clock; a test moves that clock."""
 
     def __init__(self, api: FreezableApi, namespace: str, identity: str) -> None:
         self.api = api
@@ -92,12 +92,12 @@ class Leader:
         self.begin()
 
     def begin(self) -> None:
-        """Know nothing of what is published, as in a term that begins."""
+        """Forget all published documents, as at the begin of a term."""
         leadership = self.leadership
         self.publisher = Publisher(self.api, self.namespace, leadership.require, lambda: 5000, lambda: leadership.term)
 
     async def take_over(self) -> None:
-        """Leads, after it has seen the Lease unchanged for long enough."""
+        """Lead, after the Lease did not change for long enough."""
         if not await self.leadership.attempt():
             self.seconds += 60
             assert await self.leadership.attempt()
@@ -226,7 +226,7 @@ async def _says(leader: Leader, key: Key, message: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[StatusLoop]:
-    """Yield a status writer of that leader, which judges the Gateway as it reads it now."""
+    """Yield a status writer of that leader; it judges the Gateway as it reads it now."""
     store = ResourceStore()
     resource = decode_resource(GATEWAY, await leader.api.get(resource_path(*key)))
     store.put(resource)

@@ -1,4 +1,4 @@
-"""`status`, `suspend`, `revoke`, `rotate-ca` on a running release: what they write, and what CUPS says then."""
+"""`status`, `suspend`, `revoke`, `rotate-ca` on a running release: the written changes, and CUPS' answers then."""
 
 import json
 import os
@@ -25,7 +25,7 @@ UNKNOWN_CA = "alert"
 
 
 class Fleet:
-    """Two gateways with certificates of one CA, in a release that runs."""
+    """Two gateways with certificates of one CA, in a running release."""
 
     def __init__(self, demo: Demo, folder: Path) -> None:
         self.demo = demo
@@ -55,7 +55,7 @@ class Fleet:
         return all("certificate" in self.object("gateway", each)["status"] for each in names)
 
     def states(self) -> dict[str, str]:
-        """Return what `status --all` says of each gateway."""
+        """Return the state of each gateway in `status --all`."""
         return {each["name"]: each["state"] for each in self.run("status", "--all").json["gateways"]}
 
     def object(self, kind: str, name: str) -> dict[str, Any]:

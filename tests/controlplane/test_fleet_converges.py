@@ -1,4 +1,4 @@
-"""A fleet of simulated Stations against the whole product: after each change, every gateway has what it is to have."""
+"""A fleet of simulated Stations and the whole product: after each change, every gateway gets its configuration."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ _NOW = datetime.now(UTC)
 
 
 class Fleet:
-    """Some gateways that a vendor delivered with its own certificates, all on one default LNS."""
+    """Some gateways with certificates of their vendor, all with one default LNS."""
 
     def __init__(self, demo: Demo) -> None:
         self.demo = demo
@@ -58,7 +58,7 @@ class Fleet:
         return outcomes
 
     async def converges(self, holds: Callable[[Station], bool]) -> None:
-        """Ask as a fleet does until each gateway has its configuration; after that no answer changes anything."""
+        """Ask as a fleet does until each gateway has its configuration; later answers change nothing."""
         deadline = time.monotonic() + EVENTUALLY
         while not all(holds(each) for each in self.stations):
             assert time.monotonic() < deadline, f"{sum(map(holds, self.stations))} of {SIZE} converged"

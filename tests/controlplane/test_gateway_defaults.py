@@ -1,4 +1,4 @@
-"""A Gateway as short as its EUI, on a real API server: whose LNS it gets, and how soon."""
+"""A Gateway with only an EUI on a real API server: which LNS it gets, and how soon."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def shared(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def cluster(shared: Release, control_plane: Any) -> Iterator[Release]:
-    """One in which there is neither a default nor a Gateway yet."""
+    """Return a cluster without a default and without a Gateway."""
     api = ApiClient(control_plane.admin_kubeconfig)
     yield shared
     for namespace in (shared.team, shared.namespace):

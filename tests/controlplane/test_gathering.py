@@ -1,4 +1,4 @@
-"""Operator and CUPS as real processes on a real API server: what CUPS has loaded and saw comes into the statuses."""
+"""Operator and CUPS as processes on a real API server: loaded generations and visits get into the statuses."""
 
 import asyncio
 import secrets
@@ -37,7 +37,7 @@ def admin(control_plane: Any) -> Path:
 
 
 class Told:
-    """An internal port that tells what a test says, in an event loop of its own."""
+    """An internal port with the answers of a test, in its own event loop."""
 
     def __init__(self, folder: Path, token: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -64,7 +64,7 @@ def told(tmp_path: Path) -> Iterator[Told]:
 
 
 def loaded_all(cluster: Release) -> Loaded:
-    """Return what a pod says that has loaded all that is published."""
+    """Return the report of a pod that has loaded everything published."""
     found = {each: cluster.published(each) for each in DOCUMENTS}
     return Loaded({name: each.header.generation for name, each in found.items() if each is not None})
 
@@ -138,7 +138,7 @@ def cups(cluster: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def admitted(cluster: Release, cups: CupsProcess, ca: str, eui: int) -> None:
-    """A TrustedCA and a Gateway that CUPS has loaded."""
+    """Return a TrustedCA and a Gateway that CUPS has loaded."""
     cluster.apply("TrustedCA", ca, trusted_ca(ca))
     cluster.apply("Gateway", ca, gateway(name_of(eui)))
     wait_for(lambda: f"{cluster.team}/{ca}" in cluster.trusted() and ca in cluster.registered(), "it is published")

@@ -1,4 +1,4 @@
-"""What Flux waits for, by kstatus' rules, on a real API server with a running operator."""
+"""Flux waits by kstatus' rules: checked on a real API server with a running operator."""
 
 from collections.abc import Iterator
 from pathlib import Path

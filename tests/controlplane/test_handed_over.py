@@ -1,6 +1,6 @@
-"""Operator and CUPS in the default mode, with a volume that never changes: a kubelet that is late without end.
+"""Operator and CUPS in the default mode, with a volume that never changes, as with a very late kubelet.
 
-What is taken away is taken away all the same, after the API server was away too, and stays so when a pod starts anew.
+Removals act all the same, also after an outage of the API server, and after a pod restarts.
 """
 
 import secrets
@@ -36,7 +36,7 @@ def operator(cluster: Release) -> OperatorProcess:
 
 @pytest.fixture
 def cups(cluster: Release, operator: OperatorProcess, tmp_path: Path) -> Iterator[CupsProcess]:
-    """A pod that was started when nothing was trusted yet; its volume stays as it was then."""
+    """Start a pod before anything is trusted; its volume never changes."""
     certificate = cluster.operator_pair.certificate_pem
     made = CupsProcess(tmp_path, cluster, cluster.internal_token, operator_certificate=certificate, latest_seconds=600)
     made.deliver()
@@ -51,7 +51,7 @@ def cups(cluster: Release, operator: OperatorProcess, tmp_path: Path) -> Iterato
 
 
 def trust(cluster: Release, cups: CupsProcess, name: str) -> None:
-    """Trust a CA of that name, and wait until its gateways are answered."""
+    """Apply a CA of that name, and wait until its gateways are answered."""
     cluster.apply("TrustedCA", name, trusted_ca(name))
     cluster.apply("Gateway", name, gateway(f"{EUI:016X}"))
     wait_for(lambda: cups.ask(root(name), EUI) == "200", "a gateway is answered")

@@ -1,4 +1,4 @@
-"""The images, packed without a container engine: what is in them, and that they work as they are."""
+"""The images, packed without a container engine: their content, and that they work."""
 
 import base64
 import hashlib
@@ -49,7 +49,7 @@ needs_root = pytest.mark.skipif(not _may_mount(), reason="only root may change t
 
 
 class Images:
-    """The images, each built once it is asked for: that takes most of a minute."""
+    """The images; each is built at its first use, which takes most of a minute."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -64,7 +64,7 @@ class Images:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp("images")
-    # A user of its own runs what is in there, as in a cluster.
+    # A separate user runs the program, as in a cluster.
     for each in (folder, *folder.parents):
         if each.stat().st_uid == os.geteuid() and each.stat().st_mode & 0o011 != 0o011:
             each.chmod(0o755)
@@ -98,7 +98,7 @@ def _whole(kubeconfig: Path) -> str:
 
 @pytest.fixture
 def shared(images: Images, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A folder that a program in the image sees, as `/run/test`."""
+    """Return a folder that a program in the image sees as `/run/test`."""
     folder = images[request.param].root / "run/test"
     folder.mkdir(mode=0o755)
     yield folder

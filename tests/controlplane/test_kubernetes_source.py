@@ -1,4 +1,4 @@
-"""CUPS' watch on the published Secrets, on a real API server, with just the chart's rights."""
+"""CUPS' watch on the published Secrets, on a real API server, with exactly the chart's rights."""
 
 import asyncio
 import base64
@@ -17,10 +17,10 @@ from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.sources.kubernetes_source import ApiServer, KubernetesSource
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
-from stationkeeper_tools.manifests import load, rbac_files
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import make_root, make_server
+from stationkeeper_tools.shipped_manifests import load, rbac_files
 from tests.cups.client import until
 from tests.cups.documents import Gateway, contents
 
@@ -32,7 +32,7 @@ SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
 @dataclass
 class Followed:
-    """A state that follows the Secrets of one namespace, and the administrator who writes them."""
+    """A state that follows the Secrets of one namespace, and an administrator who writes them."""
 
     state: ServingState
     admin: ApiClient
@@ -59,7 +59,7 @@ class Followed:
 def own(
     control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """A control plane that may be restarted."""
+    """Return a control plane that a test may restart."""
     with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("restarted")) as running:
         admin = ApiClient(running.admin_kubeconfig)
         admin.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
@@ -156,7 +156,7 @@ async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
 
 
 class _Expired(KubernetesSource):
-    """One whose first LISTs ended at a version that an API server has forgotten since it was restarted."""
+    """A source whose first LISTs ended at a version that a restarted API server no longer knows."""
 
     def __init__(self, api: ApiServer, server_tls: str, state: ServingState) -> None:
         super().__init__(api, server_tls, state)

@@ -1,4 +1,4 @@
-"""What tenants store and nothing names costs the operator nothing; what is named is followed as before."""
+"""Tenants' objects that nothing names cost the operator nothing; named objects are followed as before."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
 
 @pytest.fixture(scope="module")
 def hoard(control_plane: Any) -> Iterator[Path]:
-    """The kubeconfig of a cluster where one tenant has 350 MB that nothing names."""
+    """Return the kubeconfig of a cluster in which one tenant has 350 MB that nothing names."""
     kubeconfig: Path = control_plane.admin_kubeconfig
     api = ApiClient(kubeconfig, EVENTUALLY)
     api.apply(

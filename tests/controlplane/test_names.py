@@ -1,4 +1,4 @@
-"""Beside Gateway API, whose kind `Gateway` has the same plural, each name that the pages use still means ours."""
+"""Gateway API has a kind `Gateway` with the same plural: each name in the pages still means ours."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.waiting import wait_for
@@ -48,7 +48,7 @@ def definition(group: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """One with a resource of each kind, ours and the others'."""
+    """Return a namespace with a resource of each kind, ours and those of Gateway API."""
     install_crds(control_plane.admin_kubeconfig)
     api = ApiClient(control_plane.admin_kubeconfig)
     name = f"names-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""A running operator, with just the chart's rights, against a real API server: what is applied is published."""
+"""A running operator, with exactly the chart's rights, on a real API server: applied resources are published."""
 
 from collections.abc import Iterator
 from pathlib import Path

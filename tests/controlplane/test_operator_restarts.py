@@ -1,4 +1,4 @@
-"""Operators that come and go, against a real API server: nothing is lost, and nothing is written twice."""
+"""Operators start and stop on a real API server: nothing is lost, and nothing is written twice."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Operator and CUPS while Secrets are spoilt and the API server is away: gateways are answered throughout."""
+"""Operator and CUPS while Secrets are damaged and the API server is away: gateways are always answered."""
 
 import http.client
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stationkeeper_tools.api_client import RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.outage_stage import CAS, DROPPED, KEPT, Stage, stage
 from tests.waiting import wait_for
 
@@ -22,7 +22,7 @@ def shared(control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytes
 
 @pytest.fixture
 def running(shared: Stage) -> Stage:
-    """All runs, and what tests take away is there."""
+    """Wait until everything runs, and restore what tests remove."""
     shared.begin()
     return shared
 
@@ -87,7 +87,7 @@ def test_a_missed_deletion_of_the_last_resource_of_a_kind_acts_too(running: Stag
 
 
 def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
-    """Breaks all watches, deletes the resources meanwhile, and has that be forgotten."""
+    """Break all watches, delete the resources meanwhile, and drop the history of these deletions."""
     version = running.admin.get(CAS)["metadata"]["resourceVersion"]
     running.own.stop_api_server()
     for each in resources:
@@ -99,7 +99,7 @@ def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
 
 
 def _is_expired(running: Stage, version: str) -> bool:
-    """Return whether a watch from there is one that the API server does not serve any more."""
+    """Return whether the API server no longer serves a watch from that version."""
     try:
         answer = running.admin.get(f"{CAS}?watch=1&timeoutSeconds=1&resourceVersion={version}")
     except RequestError as error:

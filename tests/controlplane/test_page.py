@@ -1,4 +1,4 @@
-"""`stationkeeper page` beside a real API server, with the rights that the chart gives it."""
+"""`stationkeeper page` with a real API server and the chart's rights."""
 
 import subprocess
 import time
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_tools import manifests
+from stationkeeper_tools import shipped_manifests
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.tools.command_line import PROGRAM
@@ -28,7 +28,7 @@ SEEN = "2026-05-01T00:00:00Z"
 
 
 class Stage:
-    """A cluster of its own, which a test may break, and a page of one of its namespaces."""
+    """A separate cluster, which a test may break, and a page of one of its namespaces."""
 
     def __init__(self, own: ControlPlane, folder: Path) -> None:
         self.own = own
@@ -42,7 +42,8 @@ class Stage:
         for name in (NAMESPACE, ELSEWHERE):
             self.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
         self.api.create(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "page"}})
-        rules = {path.stem: manifests.load(path)[0] for path in manifests.rbac_files()}["page-resources"]
+        (page,) = (each for each in shipped_manifests.rbac_files() if each.stem == "page-resources")
+        (rules,) = shipped_manifests.load(page)
         self.api.create(f"{RBAC}/namespaces/{NAMESPACE}/roles", {"metadata": {"name": "page"}, "rules": rules})
         binding = {
             "metadata": {"name": "page"},

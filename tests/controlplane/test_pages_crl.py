@@ -1,4 +1,4 @@
-"""A CRL's ConfigMap is made and renewed by the one command that the pages give."""
+"""One command of the pages creates and renews the ConfigMap of a CRL."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 
 PAGES = [Path("docs/operation.md"), Path("docs/resources.md")]
 COMMAND = re.compile(r"^(?:\$ )?(kubectl -n radio create configmap vendor-a-crl .*\\\n.*)$", re.MULTILINE)

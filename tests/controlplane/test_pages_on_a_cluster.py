@@ -1,4 +1,4 @@
-"""The how-tos for a cluster: each command runs on a real API server, with the operator and CUPS, as the page says."""
+"""The how-to pages for a cluster: each command runs on a real API server, with operator and CUPS, as the page says."""
 
 import re
 import shutil
@@ -34,14 +34,14 @@ spec: {eui: "0123456789ABCDEF", lns: {uri: "ws://lns.example.org:8887"}}
 
 
 def empty(demo: Demo) -> None:
-    """Delete what pages make; each kind by one request, as kubectl deletes five objects a second at most."""
+    """Delete the objects that pages make, each kind by one request: kubectl deletes at most five objects a second."""
     for path in COLLECTIONS:
         demo.kubectl("delete", "--raw", path)
 
 
 @pytest.fixture(scope="module")
 def demo(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A release that serves every namespace, without a resource."""
+    """Return a release that serves every namespace, without resources."""
     with Demo(kubectl, tmp_path_factory.mktemp("pages")) as running:
         empty(running)
         yield running
@@ -49,7 +49,7 @@ def demo(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 
 @pytest.fixture
 def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
-    """Somebody with a kubeconfig, two CAs for gateways, and the roots of CUPS and an LNS; `radio` is empty."""
+    """Return a reader with a kubeconfig, two CAs for gateways, and the roots of CUPS and an LNS; `radio` is empty."""
     for name in ("ca", "next-ca", "lns-root"):
         pair = make_root(f"Example {name}", datetime.now(UTC))
         pair.write(tmp_path, name)
@@ -67,7 +67,7 @@ def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
 
 
 def crl_of(authority: KeyPair) -> bytes:
-    """Return an empty list in PEM of what a CA revokes."""
+    """Return an empty CRL of a CA, as PEM."""
     now = datetime.now(UTC)
     key = load_pem_private_key(authority.key_pem, password=None)
     assert isinstance(key, rsa.RSAPrivateKey)
@@ -85,7 +85,7 @@ def test_the_commands_of_a_page_give_its_results(name: str, reader: Reader) -> N
 
 
 def asked(script: str) -> list[str]:
-    """Return the commands of a transcript that ask the API server alone, each up to its first pipe."""
+    """Return the commands of a transcript that only ask the API server, each up to its first pipe."""
     commands = [line.partition(" | ")[0] for line in script.splitlines()]
     return [each for each in commands if re.search(r" (get|describe) ", each) and " certificate " not in each]
 

@@ -1,11 +1,11 @@
-"""The operator behind a proxy that perturbs what it and the API server say: see `tests/perturbation`."""
+"""The operator behind a proxy that disturbs its connection with the API server: see `tests/perturbation`."""
 
 import random
 from collections.abc import Collection, Iterator
 
 import pytest
 
-from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_OPERATOR, OF_WRITES, Kind, Perturbation, Plan
 from tests.perturbation.run import ACTIVE_SECONDS, Outcome, run
 from tests.perturbation.stage import Stage, stage
@@ -18,7 +18,7 @@ SHORT_SECONDS = 1.0
 
 
 class CutLists(Plan):
-    """Cuts the first LIST of Gateways and each second one after it, anywhere, and does nothing else."""
+    """A plan that cuts the first LIST of Gateways and each second one after it, and does nothing else."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, SHORT_SECONDS)

@@ -1,4 +1,4 @@
-"""`stationkeeper register --apply` on a real API server: idempotent, and beside other managers."""
+"""`stationkeeper register --apply` on a real API server: it can be repeated, and works beside other managers."""
 
 import base64
 import json
@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.cluster import Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import pem
 from tests.tools.test_register import FIRST, KEY, LNS_SECRET, SECOND, states, tts_gateway
 
 
 class Place:
-    """A namespace of its own, and the command that registers into it."""
+    """A separate namespace, and the command that registers gateways in it."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.api = ApiClient(kubeconfig)

@@ -1,4 +1,4 @@
-"""The count of registry Secrets changes under a running release: gateways are answered, and reductions act."""
+"""The count of registry Secrets changes in a running release: gateways are answered, and reductions act."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_core.published.registry_layout import layout_of
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.cups_process import CupsProcess
 from tests.controlplane.definitions import install_crds
@@ -23,7 +23,7 @@ KEPT, REMOVED_MIDWAY, REMOVED_AFTER = 1, 2, 3
 
 @contextmanager
 def always_answered(cups: CupsProcess, root: KeyPair) -> Iterator[None]:
-    """Ask as a gateway again and again meanwhile; each answer has to be 200."""
+    """Ask as a gateway repeatedly meanwhile; each answer must be 200."""
     stop, answers = threading.Event(), list[str]()
 
     def ask() -> None:

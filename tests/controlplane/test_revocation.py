@@ -1,4 +1,4 @@
-"""A running operator: CRLs in a ConfigMap are followed, and time alone makes one overdue."""
+"""A running operator: it follows CRLs in a ConfigMap, and a CRL becomes overdue without another event."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the two ServiceAccounts may do, and that they may do nothing else: each verb on each resource is tried."""
+"""The rights of the two ServiceAccounts: every verb on every resource is tried, and all others are refused."""
 
 import base64
 import http.client
@@ -15,8 +15,8 @@ import yaml
 from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.contract.chart import CASES, CHART, RefusedValuesError, Values, render, run_helm
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -41,7 +41,7 @@ NO_SECRET_OF_OURS = "stationkeeper-server-tls"
 SHOWN_KINDS = ("trustedcas", "gateways")
 SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
-# What may be done whatever the object is called, as "verb group/resource".
+# What is allowed for objects of any name, as "verb group/resource".
 ANYWHERE_SERVED = {
     *(
         f"{verb} stationkeeper.io/{kind}"
@@ -56,7 +56,7 @@ IN_THE_RELEASE = {"create coordination.k8s.io/leases", "list /pods", "create /ev
 
 
 class Cluster:
-    """The administrator's view of a cluster."""
+    """A cluster, as its administrator sees it."""
 
     def __init__(self, running: ControlPlane) -> None:
         self.control_plane = running
@@ -73,11 +73,11 @@ class Cluster:
         )
 
     def close(self) -> None:
-        """End the connection; the next question opens another one. The API server ends one that was idle for long."""
+        """Close the connection; the next request opens another one. The API server closes one that is idle for long."""
         self._connection.close()
 
     def resources(self) -> Iterator[tuple[str, str]]:
-        """Group and name of each resource that the API server has, subresources among them."""
+        """Return group and name of each resource of the API server, with subresources."""
         groups = [f"/apis/{each['preferredVersion']['groupVersion']}" for each in self.api.get("/apis")["groups"]]
         for path in ("/api/v1", *groups):
             for each in self.api.get(path)["resources"]:

@@ -1,4 +1,4 @@
-"""What statuses and events say where trust is missing, leaves or is kept, on a real API server."""
+"""Statuses and events about trust that is missing, removed or kept, on a real API server."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two operators of two releases on one API server, that serve the same namespace and know different things of it."""
+"""The operators of two releases serve one namespace on one API server, and know different things about it."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.waiting import wait_for
 TOKEN = "a-token-that-is-long-enough"
 WATCHED_SECONDS = 6.0
 MOST_WRITES = 10
-"""Of both, in that time; without a stop there were some 30 a second."""
+"""The maximum writes of both in that time; without the pauses there were some 30 a second."""
 
 
 @pytest.fixture

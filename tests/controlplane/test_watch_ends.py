@@ -1,4 +1,4 @@
-"""kopf ends where an API server, or what stands before it, answers what kopf does not expect: the operator goes on."""
+"""kopf ends after an answer of the API server, or of a proxy, that it does not expect: the operator continues."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ BEGUN_AGAIN = "the watch ended, beginning again"
 
 
 class Once(Plan):
-    """Perturbs the first request of a kind, and nothing else."""
+    """A plan that disturbs the first request of a kind, and nothing else."""
 
     def __init__(self, traffic: str, kind: Kind) -> None:
         super().__init__(0, 0.0)

@@ -1,4 +1,4 @@
-"""An API server that keeps little history, as a busy one does: the watch still begins, and all is listed once."""
+"""An API server with little history, as a busy one has: the watch still begins, and everything is listed once."""
 
 import asyncio
 import time
@@ -11,8 +11,8 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
 from stationkeeper_operator.resources.records import GATEWAY
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release
@@ -58,7 +58,7 @@ def process(cluster: Release) -> OperatorProcess:
 def test_a_new_leader_lists_once_and_reports_each_status_once_and_a_change_overtakes_its_backlog(
     cluster: Release, process: OperatorProcess
 ) -> None:
-    """A new leader finds many resources without a status, while the API server forgets what it does not follow."""
+    """A new leader finds many resources without a status, while the API server drops its history."""
     cluster.apply("Gateway", "late", gateway("A840410009999999"))
     cluster.wait_reason("Gateway", "late", "Accepted")
     waiting = process.metric("stationkeeper_operator_statuses_waiting")
@@ -76,7 +76,7 @@ def test_a_new_leader_lists_once_and_reports_each_status_once_and_a_change_overt
 
 
 def statuses(process: OperatorProcess) -> list[str]:
-    """Return the Gateways whose status was written because they were judged, in order."""
+    """Return the Gateways with a status written after a judgement, in order."""
     return [each["resource"] for each in process.lines() if each["event"] == "status"]
 
 

@@ -1,4 +1,4 @@
-"""The document's procedure from a user's side: openssl, kubectl, curl, against all processes with their rights."""
+"""The document's procedure as a user does it, with openssl, kubectl and curl, and all processes with their rights."""
 
 import itertools
 import socket
@@ -60,7 +60,7 @@ def _expired_root() -> str:
 
 
 class Registered:
-    """A gateway with a certificate of `issuer`, registered, and its CA trusted."""
+    """A registered gateway with a certificate of `issuer`, whose CA is trusted."""
 
     def __init__(self, demo: Demo, pki: OpensslPki, eui: EUI64, issuer: str, **ca: str) -> None:
         self.demo, self.pki, self.eui = demo, pki, eui

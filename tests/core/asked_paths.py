@@ -1,4 +1,4 @@
-"""The paths that OpenSSL was asked about; the fixture `asked` gives them."""
+"""The paths that OpenSSL was asked to verify; the fixture `asked` returns them."""
 
 from stationkeeper_core.trust.verification import Path
 

@@ -1,4 +1,4 @@
-"""Certificates with P-256 keys for the core's tests, quick to make and odd where asked."""
+"""Certificates with P-256 keys for the core's tests; they take little time, and may be odd."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

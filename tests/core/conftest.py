@@ -1,4 +1,4 @@
-"""What several tests of the core share."""
+"""Fixtures that several tests of the core share."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,6 @@
-"""Certificates as old and home-made encoders write them, byte by byte; quick to make, odd where asked.
+"""Certificates as old and home-made encoders write them, byte by byte.
 
-Nothing here uses the reader under test: elements are put together from tags and contents, and OpenSSL signs nothing but
-the bytes that result.
+The tested reader is not used here: elements are made from tags and contents, and OpenSSL only signs their bytes.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ CA_TRUE = bytes.fromhex("30030101ff")
 
 
 def tlv(tag: int, content: bytes) -> bytes:
-    """One element in DER."""
+    """Return one element in DER."""
     size = len(content)
     if size < 128:
         return bytes([tag, size]) + content
@@ -35,12 +34,12 @@ def tlv(tag: int, content: bytes) -> bytes:
 
 
 def long_form(tag: int, content: bytes) -> bytes:
-    """One element whose length has more bytes than it needs, as BER allows."""
+    """Return one element whose length has more bytes than needed, as BER allows."""
     return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
 
 
 def indefinite(tag: int, content: bytes) -> bytes:
-    """One element without a length, as BER allows."""
+    """Return one element with an indefinite length, as BER allows."""
     return bytes([tag, 0x80]) + content + bytes(2)
 
 
@@ -61,7 +60,7 @@ def rdn(*attributes: bytes) -> bytes:
 
 
 def common_name(value: str | bytes, tag: int = 0x0C) -> bytes:
-    """Return a name of one Common Name."""
+    """Return a name with one Common Name."""
     return sequence(rdn(attribute(COMMON_NAME, value if isinstance(value, bytes) else value.encode(), tag)))
 
 
@@ -86,7 +85,7 @@ def ecdsa(key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
 
 @dataclass(frozen=True)
 class Parts:
-    """A certificate in pieces of DER, each of which may be odd."""
+    """A certificate in pieces of DER; each piece may be odd."""
 
     version: bytes = bytes.fromhex("a003020102")
     serial: bytes = b"\x02\x01\x07"
@@ -102,13 +101,13 @@ class Parts:
 
     @property
     def content(self) -> bytes:
-        """What is inside the signed part."""
+        """The content of the signed part."""
         listed = tlv(0xA3, sequence(*self.extensions)) if self.extensions else b""
         fields = (self.version, self.serial, self.algorithm, self.issuer, self.validity, self.subject, self.key)
         return b"".join(fields) + self.unique_identifiers + listed
 
     def sealed(self, signed: bytes) -> bytes:
-        """`signed` with its signature."""
+        """Return `signed` with its signature."""
         outer = self.algorithm if self.outer_algorithm is None else self.outer_algorithm
         return sequence(signed, outer, tlv(0x03, b"\0" + self.sign(signed)))
 

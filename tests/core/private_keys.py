@@ -1,4 +1,4 @@
-"""Private keys that are always the same, for golden bytes, in all the forms that people have them in."""
+"""Private keys that are the same in every run, for golden bytes, in all usual forms."""
 
 import hashlib
 from functools import cache
@@ -32,7 +32,7 @@ _Q = int(
 
 @cache
 def fixed_rsa() -> rsa.RSAPrivateKey:
-    """RSA of 2048 bits from two fixed primes."""
+    """Return an RSA key of 2048 bits from two fixed primes."""
     return rsa_of(_P, _Q)
 
 

@@ -1,4 +1,4 @@
-"""Certificate revocation lists with few words, odd where asked."""
+"""Certificate revocation lists from short descriptions; they may be odd."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class CrlWish:
 
 
 def make_crl(issuer: Signer, *serials: int, wish: CrlWish | None = None) -> bytes:
-    """DER of a list that `issuer` signs."""
+    """Return DER of a list that `issuer` signs."""
     wish = wish or CrlWish(serials)
     entries = [_entry(serial, wish) for serial in wish.serials]
     builder = x509.CertificateRevocationListBuilder(issuer.subject, wish.begins, wish.ends, [], entries)
@@ -52,7 +52,7 @@ def make_crl(issuer: Signer, *serials: int, wish: CrlWish | None = None) -> byte
 
 
 def crl_pem(*ders: bytes) -> str:
-    """PEM text of lists."""
+    """Return PEM text of lists."""
     lists = (x509.load_der_x509_crl(der) for der in ders)
     return "".join(each.public_bytes(Encoding.PEM).decode() for each in lists)
 
@@ -67,7 +67,7 @@ def distribution_point(**options: object) -> x509.IssuingDistributionPoint:
 
 
 def revocation_list(issuer: Certificate, *serials: int, **options: object) -> RevocationList:
-    """Return what is published of a list."""
+    """Return the published form of a list."""
     assert issuer.key_sha256 is not None
     return RevocationList(issuer_key=issuer.key_sha256, serials=pack_serials(serials), **options)  # type: ignore[arg-type]
 

@@ -1,6 +1,6 @@
-"""Private keys of the kinds that take long to make, from primes that stand here; the same in every run.
+"""Private keys of kinds that take long to make, from fixed primes; the same in every run.
 
-Making an RSA key of 4096 bits takes a second of a test's process, and so do the parameters of DSA.
+An RSA key of 4096 bits takes a second, and so do the parameters of DSA.
 """
 
 from functools import cache
@@ -68,7 +68,7 @@ _DSA = (
 
 @cache
 def rsa_key(bits: int) -> rsa.RSAPrivateKey:
-    """The RSA key of 1024, 2048, 3072, 4096 or 4104 bits."""
+    """Return the RSA key of 1024, 2048, 3072, 4096 or 4104 bits."""
     if bits == 2048:
         return fixed_rsa()
     p, q = (int(each, 16) for each in _PRIMES[bits])
@@ -77,6 +77,6 @@ def rsa_key(bits: int) -> rsa.RSAPrivateKey:
 
 @cache
 def dsa_key() -> dsa.DSAPrivateKey:
-    """A DSA key of 2048 bits."""
+    """Return a DSA key of 2048 bits."""
     p, q, g = (int(each, 16) for each in _DSA)
     return dsa.DSAParameterNumbers(p, q, g).parameters().generate_private_key()

@@ -86,13 +86,13 @@ def presented(end_entity: Signer, *others: Signer) -> ClientCertificate:
 
 
 def judged(certificate: ClientCertificate, state: Snapshot, now: datetime = NOW) -> Judgement:
-    """Return what the state's trust says of the certificate, in the scope that its registry gives."""
+    """Return the judgement of the state's trust on the certificate, in the scope of its registry."""
     return judge(certificate, state.trust, state.registry.scope(certificate.eui_or_none), now)
 
 
 @cache
 def _with_empty(documents: tuple[str, ...]) -> Holdings:
-    """Return holdings of these registry documents without Gateways; nearly all documents of nearly all tests are."""
+    """Return holdings of these registry documents without Gateways, as in most tests."""
     holdings = Holdings()
     for document in documents:
         holdings = holdings.accept(document, encode(document, 1, encode_payload(registry_document(document, ()))))

@@ -1,4 +1,4 @@
-"""Certificates that a client sends in addition never improve its answer."""
+"""Additional certificates of a client never get it a better answer."""
 
 from datetime import timedelta
 
@@ -98,7 +98,7 @@ NAMES = st.sampled_from(["Root", "Issuing", "Other", EUI])
 
 @st.composite
 def self_made(draw: st.DrawFn) -> list[Signer]:
-    """Certificates that the holder of one end-entity certificate can make, and real ones that it may have."""
+    """Return certificates that the holder of one end-entity certificate can make, and real ones that it may have."""
     made: list[Signer] = []
     for _ in range(draw(st.integers(1, MAX_PRESENTED))):
         key = draw(st.sampled_from([OWN_KEY, DIRECT.key, INDIRECT.key, EXPIRED.key, STRANGER.key]))

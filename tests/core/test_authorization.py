@@ -207,7 +207,7 @@ def _serves(release_ca: TrustedAuthority, namespace: str) -> bool:
 
 
 def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedAuthority]) -> bool:
-    """Return the rules once more, without steps: may the holder of `LEAF` have the configuration of `registered`?"""
+    """Return, by the rules without steps, whether the holder of `LEAF` may have the configuration of `registered`."""
     in_scope = [
         each
         for each in authorities

@@ -1,4 +1,4 @@
-"""The names in a refusal for the log: EUIs, the Gateway, TrustedCAs. The words between them are free."""
+"""The names in a refusal for the log: EUIs, the Gateway, TrustedCAs. The other words are not tested."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -7,7 +7,7 @@ class Counting:
 
     @cached_property
     def value(self) -> int:
-        """How often it was asked."""
+        """Return how often it was computed."""
         self.asked += 1
         return self.asked
 
@@ -21,4 +21,4 @@ def test_a_value_is_computed_once_for_each_object() -> None:
 
 def test_of_the_class_it_is_the_property_itself_with_its_text() -> None:
     assert isinstance(Counting.value, cached_property)
-    assert Counting.value.__doc__ == "How often it was asked."
+    assert Counting.value.__doc__ == "Return how often it was computed."

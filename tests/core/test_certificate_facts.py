@@ -42,7 +42,7 @@ from tests.fuzz.certificate_oracle import check_certificate
 from tests.fuzz.certificate_seeds import seeds
 from tests.fuzz.der_mutations import mutated
 
-# What pyOpenSSL tells of names is deprecated in favour of cryptography, which reads them otherwise than OpenSSL does.
+# pyOpenSSL's names are deprecated in favour of cryptography's, but cryptography reads names differently than OpenSSL.
 pytestmark = pytest.mark.filterwarnings("ignore:X509.get_(subject|issuer) is deprecated:DeprecationWarning")
 
 EUI = "0102030405060708"
@@ -63,7 +63,7 @@ def openssl_verifies(end_entity: bytes, anchor: bytes) -> bool:
 
 
 def name_of(*values: tuple[bytes, int]) -> bytes:
-    """Return an organisation for each string, and the EUI as Common Name."""
+    """Return a name with an organisation for each string, and the EUI as the Common Name."""
     parts = (rdn(attribute(ORGANISATION, value, tag)) for value, tag in values)
     return sequence(*parts, rdn(attribute(COMMON_NAME, EUI.encode())))
 

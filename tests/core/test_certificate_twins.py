@@ -1,4 +1,4 @@
-"""No holder of a certificate that is revoked by its fingerprint can make another of it that OpenSSL verifies."""
+"""If a certificate is revoked by its fingerprint, its holder cannot make another one of it that OpenSSL verifies."""
 
 import ssl
 import subprocess
@@ -74,7 +74,7 @@ def _part(der: bytes) -> PathCertificate:
 
 @cache
 def pair(way: str) -> Pair:
-    """One whose signature begins with a zero byte, where it is one of RSA: each 256th does."""
+    """Return a pair; an RSA signature begins with a zero byte, as each 256th does."""
     key, scheme = WAYS[way]
     root = _issue("Root", key, key, scheme, 1)
     found = (_issue(EUI, ec.generate_private_key(ec.SECP256R1()), key, scheme, serial) for serial in count(2))
@@ -99,7 +99,7 @@ def _integer(number: int, padding_bytes: int = 0) -> bytes:
 
 
 def _signatures(found: Pair) -> Iterator[bytes]:
-    """Yield other ways to write the signature, or to make one of it."""
+    """Yield other encodings of the signature, and other signatures that can be made from it."""
     signature, key = found.gateway.signature, found.root.key
     assert key is not None
     yield from (signature + b"\0", b"\0" + signature, signature[:-1], signature[1:], signature.lstrip(b"\0"))
@@ -149,7 +149,7 @@ def _open(written: bytes) -> bytes:
 
 
 def _twins(found: Pair) -> Iterator[bytes]:
-    """Yield the certificate with what nobody signed written in other ways."""
+    """Yield the certificate with other encodings of its unsigned parts."""
     gateway = found.gateway
     signed, algorithm, bits = gateway.signed_bytes, gateway.signature_algorithm_der, b"\0" + gateway.signature
     forms: tuple[Callable[[bytes], bytes], ...] = (bytes, _with_long_length, _open)
@@ -195,7 +195,7 @@ def test_a_fingerprint_revokes_every_other_writing_of_a_certificate(way: str) ->
 
     assert found.verifies(found.gateway.der)
     assert [each.hex() for each in written if found.is_let_in(each)] == []
-    # Some do verify, so that this asks something: with other lengths around what is signed.
+    # Some do verify, so that the test is not empty: with other lengths around the signed part.
     assert sum(found.verifies(each) for each in written) > 10
 
 
@@ -223,7 +223,7 @@ def test_a_pss_signature_that_begins_with_zero_is_revoked_with_and_without_it(*,
 
 @pytest.mark.parametrize("curve", ["secp160r1", "brainpoolP320r1", "prime239v1"])
 def test_a_ca_on_a_curve_whose_order_is_not_known_vouches_for_nobody(tmp_path: Path, curve: str) -> None:
-    """So no certificate that it signed has to be revoked together with its twin."""
+    """So no certificate that it signed has a twin that must be revoked too."""
     command = (
         f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -subj /CN=Root -keyout key -out ca"
     )

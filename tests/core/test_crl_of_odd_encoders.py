@@ -30,7 +30,7 @@ SAMPLE = make_crl(ca("Root"), wish=CrlWish((1, 2**100), number=7))
 
 
 def _odd_crl(**odd_parts: Any) -> bytes:
-    """Return a list that `odd.KEY` signs, of the serial numbers 7 and -129."""
+    """Return a list of the serial numbers 7 and -129, signed by `odd.KEY`."""
     time = odd.tlv(23, b"260531000000Z")
     parts = {
         "version": b"\x02\x01\x01",

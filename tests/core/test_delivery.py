@@ -39,7 +39,7 @@ PENDING, STUCK, DELIVERED = DeliveryState.PENDING, DeliveryState.NOT_CONVERGING,
 
 @dataclass
 class Station:
-    """A gateway that takes what it can use."""
+    """A gateway that stores everything that it can use."""
 
     cups_uri: str = "https://cups:8987"
     tc_uri: str = "wss://old:8887"

@@ -1,4 +1,4 @@
-"""What each part of a report and of an answer counts for, one by one."""
+"""The effect of each single part of a report and of an answer."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def asks(**reported: Any) -> UpdateInfoRequest:
 
 
 def answers(request: UpdateInfoRequest, gateway: RegisteredGateway, count: int) -> list[Delivery]:
-    """Return the answers to a gateway that reports the same every minute after each answer."""
+    """Return the answers to a gateway that reports the same a minute after each answer."""
     progress: Progress | None = None
     found = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Several namespaces have a Gateway with one EUI: which one a certificate or a token means."""
+"""Several namespaces have a Gateway with one EUI: the certificate or token decides which one a request means."""
 
 import hashlib
 from typing import Any

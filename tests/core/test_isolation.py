@@ -71,7 +71,7 @@ def test_other_tenants_do_not_change_a_tenants_judgements(seed: int) -> None:
 def _without_others(
     tenant: str, records: Iterable[TrustedAuthority], holders: Iterable[Holder]
 ) -> tuple[Snapshot, Snapshot]:
-    """Return a state without the TrustedCAs of other tenants, and one without their Gateways too."""
+    """Return a state without the TrustedCAs of other tenants, and one also without their Gateways."""
     held = list(holders)
     kept = [each for each in records if each.namespace in {tenant, RELEASE}]
     return _state(kept, held), _state(kept, [each for each in held if each.namespace == tenant])

@@ -17,7 +17,7 @@ CERTIFICATE = presented(leaf(ROOT))
 
 @dataclass(frozen=True)
 class Way:
-    """A path, as far as the refusal of a handshake asks for it."""
+    """A path, with the attributes that the refusal of a handshake uses."""
 
     too_weak: bool = False
     revocation: Reason | None = None

@@ -57,7 +57,7 @@ def _typed(common_name: str, kind: _ASN1Type) -> x509.Name:
 
 
 def _identifiers(key: ec.EllipticCurvePrivateKey) -> tuple[x509.ExtensionType, x509.ExtensionType]:
-    """Return how a certificate names its own key, and its issuer's."""
+    """Return the identifiers in a certificate: of its own key, and of its issuer's."""
     public = key.public_key()
     return x509.SubjectKeyIdentifier.from_public_key(public), x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
 

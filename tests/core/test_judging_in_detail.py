@@ -1,4 +1,4 @@
-"""What mutation testing found missing in the other tests of the judgement: words, work, and what is left out."""
+"""Details of the judgement that mutation testing found without a test: words, work, and omissions."""
 
 from datetime import timedelta
 

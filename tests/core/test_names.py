@@ -1,4 +1,4 @@
-"""A name of only one Common Name is read by a short path, with the same result as by the general one."""
+"""A name with only one Common Name is read by a short path, with the same result as by the general parser."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A TrustedCA that would vouch but for one thing gives the reason of a refused handshake, and shows on its Gateway."""
+"""A TrustedCA that would vouch except for one thing gives the reason of a refused handshake, also on its Gateway."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Fields that only few, unusual encoders write into certificates."""
+"""Certificate fields that only a few unusual encoders write."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_a_string_in_segments_of_segments_is_read_up_to_a_depth() -> None:
         return read_name(odd.sequence(odd.rdn(odd.sequence(odd.oid(odd.COMMON_NAME), encoded)))).text
 
     assert named(value) == "CN=Root"
-    with pytest.raises(MalformedDERError, match="too many segments"):
+    with pytest.raises(MalformedDERError, match="nested too deeply"):
         named(odd.tlv(0x2C, value))
 
 

@@ -1,4 +1,4 @@
-"""What the search for a path costs, to the unit."""
+"""The exact cost of the search for a path, in units."""
 
 from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS
 from stationkeeper_core.trust.examination import Examination

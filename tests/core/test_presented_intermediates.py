@@ -1,4 +1,4 @@
-"""A gateway's certificate that is a CA, and a TrustedCA that takes only listed intermediates."""
+"""A gateway's certificate that is a CA, and a TrustedCA that accepts only listed intermediates."""
 
 from typing import Any
 

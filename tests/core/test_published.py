@@ -293,7 +293,7 @@ def test_a_generation_that_no_count_reaches_is_refused(generation: int) -> None:
 
 
 def _holding(*certificates: int, namespace: str = "") -> TrustDocument:
-    """A document whose TrustedCAs, each of its own namespace unless one is named, hold so many certificates each."""
+    """Return a document whose TrustedCAs have these numbers of certificates; each has its own namespace by default."""
     return TrustDocument(
         release_namespace="r",
         authorities=tuple(

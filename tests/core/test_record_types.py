@@ -1,4 +1,4 @@
-"""What msgspec does when threads are the first to use a type, and that prepared types have no such moment."""
+"""msgspec crashes if threads are the first to use a type; prepared types avoid that."""
 
 import signal
 import subprocess
@@ -51,5 +51,5 @@ def test_prepared_types_are_decoded_by_many_threads_at_once() -> None:
 
 @pytest.mark.slow
 def test_msgspec_still_needs_types_to_be_prepared() -> None:
-    """If this fails, msgspec has mended it: delete `stationkeeper_core.record_types`."""
+    """If this fails, msgspec is corrected: delete `stationkeeper_core.record_types`."""
     assert run(5_000, "unprepared") == -signal.SIGSEGV

@@ -1,4 +1,4 @@
-"""A registry document is read in pieces and packed: what comes out is what the whole of it says."""
+"""A registry document is read in pieces and packed; the result has the same content as the whole document."""
 
 import gc
 import json

@@ -108,7 +108,7 @@ def test_a_certificate_of_an_issuer_without_a_readable_key_has_no_twin() -> None
 
 @cache
 def _signed_with_pss() -> tuple[x509.Certificate, Certificate]:
-    """Return a certificate, and the one of its issuer, whose key has 2,048 bits."""
+    """Return a certificate and its issuer's certificate, whose key has 2,048 bits."""
     key = rsa_key(2048)
     found = (
         x509.CertificateBuilder(name("Root"), name(subject), key.public_key(), serial)

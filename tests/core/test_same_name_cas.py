@@ -1,4 +1,4 @@
-"""CAs with one name, and certificates with one name and key: each lets in just its own gateways."""
+"""CAs with one name, and certificates with one name and key: each CA accepts only its own gateways."""
 
 from datetime import timedelta
 from itertools import permutations, product
@@ -95,7 +95,7 @@ def test_an_intermediate_renewed_under_its_name_works_next_to_the_old_one(kept: 
 
 
 def rollover(times: int) -> list[Signer]:
-    """A root and so many successors with its name, each signed by the one before, told apart by key identifiers."""
+    """Return a root and its successors with the same name, each signed by the one before, with key identifiers."""
     chain: list[Signer] = []
     for _ in range(times + 1):
         key = ec.generate_private_key(ec.SECP256R1())

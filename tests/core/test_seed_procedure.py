@@ -1,4 +1,4 @@
-"""The document's own openssl commands, to the letter, and what the core makes of their result."""
+"""The exact openssl commands of the document, and the core's result for the files that they make."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def _openssl(folder: Path, command: str, answers: str = "") -> None:
 
 
 def _subject(common_name: str) -> str:
-    """What a person types at the questions of `openssl req`: everything left as it is, but for the Common Name."""
+    """Return a person's answers to the questions of `openssl req`: defaults, and a Common Name."""
     return "\n\n\n\n\n" + common_name + "\n\n\n\n"
 
 

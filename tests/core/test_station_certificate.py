@@ -122,7 +122,7 @@ def test_critical_extensions_that_it_knows_and_others_that_are_not_critical_are_
 
 
 def signed_as(last_of_identifier: int, *extensions: tuple[x509.ExtensionType, bool]) -> Certificate:
-    """Return an RSA certificate that names another digest than the SHA-256 it was signed with."""
+    """Return an RSA certificate that names another digest than SHA-256, with which it was signed."""
     prefix = bytes.fromhex("2a864886f70d0101")
     der = made(RSA, extensions=extensions).der
     return parse_certificate(der.replace(prefix + b"\x0b", prefix + bytes((last_of_identifier,))))

@@ -119,7 +119,7 @@ def test_what_a_station_would_misread_as_the_key_is_refused(key: bytes, why: str
 
 
 def padded(content: bytes, length: int) -> bytes:
-    """Return a DER sequence of that many content bytes, written as a Basics Station misreads it."""
+    """Return a DER sequence with that many content bytes, encoded as a Basics Station misreads it."""
     return b"\x30\x81" + bytes((length,)) + content.ljust(length, b"\0")
 
 

@@ -19,13 +19,13 @@ from tests.weak_pki import WeakPki
 
 
 def _later() -> datetime:
-    """After the certificates were made, by the clock of the openssl program."""
+    """Return a time at which the certificates are valid, by the clock of the openssl program."""
     return datetime.now(UTC) + timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Roots, and end-entity certificates by what is weak about them."""
+    """Roots, and end-entity certificates by their weakness."""
 
     root: Certificate
     small_root: Certificate

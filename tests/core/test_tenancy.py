@@ -1,4 +1,4 @@
-"""A CA of one tenant never opens a Gateway of another, by whatever chain; one of the release's namespace opens all."""
+"""A CA of one tenant never gives access to a Gateway of another by any chain; a release's CA that serves all does."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ OF_B = authority(ROOT_B, "b", B)
 
 @dataclass(frozen=True)
 class Attempt:
-    """A client certificate, what comes with it, and what is trusted."""
+    """A client certificate, the certificates sent with it, and the trusted ones."""
 
     end_entity: Signer
     presenting: tuple[Signer, ...] = ()
@@ -36,7 +36,7 @@ class Attempt:
     allowed: tuple[str, ...] | None = None
 
     def opens(self, namespace: str) -> Reason | None:
-        """Return the reason of the refusal at a Gateway of that namespace, None where it is opened."""
+        """Return the reason of the refusal at a Gateway of that namespace; None if the client is accepted."""
         state = snapshot(self.authorities, [gateway(namespace=namespace, trusted_cas=self.allowed)])
         claim = Claim(judged(presented(self.end_entity, *self.presenting), state), ROUTER)
         try:

@@ -1,4 +1,4 @@
-"""The quick check refuses only clients that the full judgement refuses as of an unknown CA."""
+"""The quick check refuses only clients that the full judgement refuses because of an unknown CA."""
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID

@@ -1,1 +1,1 @@
-"""How much of each package the tests run: see `__main__`."""
+"""Measure how much of each package the tests run: see `__main__`."""

@@ -1,8 +1,8 @@
-"""Print how much of each package the tests ran, line and branch, and fail below the goals.
+"""Print how much of each package the tests ran, by lines and branches, and fail below the goals.
 
     python -m tests.coverage build/coverage/data      after `coverage run -m pytest` and `coverage combine`
 
-`make coverage` does all three. Lines that are left out stand in `pyproject.toml` (`tool.coverage.report`), with why.
+`make coverage` does all three steps. `pyproject.toml` (`tool.coverage.report`) lists the excluded lines, with reasons.
 """
 
 import argparse
@@ -26,13 +26,13 @@ GOALS = {
 
 @dataclass(frozen=True)
 class Covered:
-    """What was run of a package.
+    """The coverage of a package.
 
     Attributes:
         package: its name.
-        possible: lines and ways out of branches, together.
-        run: of these.
-        missing: what was not, by file, as `12, 30-41, 50->53`: lines, and branches that were not taken.
+        possible: the number of lines and branches.
+        run: how many of these were run.
+        missing: the others, by file, as `12, 30-41, 50->53`: lines, and branches that were not taken.
     """
 
     package: str
@@ -42,12 +42,12 @@ class Covered:
 
     @property
     def percent(self) -> float:
-        """How much was run, never rounded up to a whole."""
+        """The percentage that was run, never rounded up to a whole number."""
         return 100.0 * self.run / self.possible if self.possible else 0.0
 
 
 def covered(report: dict[str, Any]) -> Iterator[Covered]:
-    """Yield what was run of each package of `GOALS`.
+    """Yield the coverage of each package of `GOALS`.
 
     Args:
         report: of `coverage json`, with branches.
@@ -75,7 +75,7 @@ def _missing(found: dict[str, Any]) -> Iterator[str]:
 
 
 def table(found: list[Covered]) -> Iterator[str]:
-    """Yield the lines of the table, and under it what is missing."""
+    """Yield the lines of the table, and under it the missing lines and branches."""
     yield f"{'package':<26}{'of':>8}{'run':>8}{'percent':>10}{'goal':>8}"
     for each in found:
         yield f"{each.package:<26}{each.possible:>8}{each.run:>8}{each.percent:>10.2f}{GOALS[each.package]:>8.0f}"

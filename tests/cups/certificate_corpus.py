@@ -1,4 +1,4 @@
-"""Certificates as they are in the field, each with what is to become of a gateway that presents it.
+"""Certificates as they exist in the field, each with the expected result for a gateway that presents it.
 
 The rows are those of `docs/certificates.md`, in its order.
 """
@@ -48,7 +48,7 @@ class Party:
 
 @dataclass(frozen=True)
 class Wish:
-    """The properties of a certificate to make; a P-256 key and no extension unless it says so."""
+    """The properties of a certificate to make; by default a P-256 key and no extensions."""
 
     subject: x509.Name
     key: _Key | None = None
@@ -60,16 +60,16 @@ class Wish:
 
 @dataclass(frozen=True)
 class Row:
-    """A gateway's certificate, and what it meets.
+    """A gateway's certificate, and its expected result.
 
     Attributes:
-        gateway: what it proves itself with.
-        anchors: of the one TrustedCA.
+        gateway: its certificate and key.
+        anchors: of the only TrustedCA.
         outcome: `ACCEPTED`, or the reason of the refusal.
         intermediates: of the TrustedCA.
-        presented: what the gateway sends besides its own certificate.
+        presented: the other certificates that the gateway sends.
         weak: whether the TrustedCA says `weakSignatures: Allow`.
-        openssl_accepts: what `openssl verify` has to say of the chain alone.
+        openssl_accepts: the expected verdict of `openssl verify` on the chain alone.
     """
 
     gateway: KeyPair
@@ -201,7 +201,7 @@ def _renewed_anchor() -> Row:
 
 
 def _another_key_of_that_name() -> Row:
-    """Return the one that the leaf names by its key's identifier is found among two of one name."""
+    """Make two CAs with one name; the key identifier in the gateway's certificate shows the right one."""
     first, second = (
         ca("Same", extensions=((x509.SubjectKeyIdentifier(identifier), False),)) for identifier in (b"first", b"second")
     )
@@ -229,7 +229,7 @@ def _self_signed() -> Row:
 
 @cache
 def _sha_1() -> Row:
-    """cryptography signs no SHA-1 any more, the openssl program does."""
+    """Make it with the openssl program: cryptography does not sign with SHA-1 any more."""
     root = make_root("Vendor of old", _NOW)
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = root.write(Path(folder), "root")
@@ -242,7 +242,7 @@ def _sha_1() -> Row:
 
 
 def _allowed(row: Row) -> Row:
-    """Return the row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
+    """Return a row in which the TrustedCA allows weak certificates; `openssl verify` is not asked."""
     return replace(row, weak=True, outcome=ACCEPTED)
 
 
@@ -337,7 +337,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
         )
     ),
     "CA certificate renewed with the same key": _renewed_anchor,
-    "two CAs with one subject, told apart by key identifiers": _another_key_of_that_name,
+    "two CAs with one subject, with different key identifiers": _another_key_of_that_name,
     "P-384": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP384R1())),
     "P-521": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP521R1())),
     "RSA 2048": lambda: _plain(ACCEPTED, key=rsa_key(2048)),

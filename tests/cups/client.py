@@ -1,4 +1,4 @@
-"""A gateway's side of the connection, with the standard library's blocking TLS in threads."""
+"""A gateway's side of the connection, with the blocking TLS of the standard library in threads."""
 
 import asyncio
 import copy
@@ -18,7 +18,7 @@ from tests.waiting import EVENTUALLY
 
 DEADLINE_SECONDS = EVENTUALLY
 ENDED = (ConnectionError, ssl.SSLEOFError)
-"""How it shows that a server ended a connection: which of them comes depends on what was under way then."""
+"""The errors after a server closed a connection; which one comes depends on the moment."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def ends(self) -> bool:
-        """Whether the server ends the connection after it."""
+        """Whether the server closes the connection after it."""
         return self.headers.get("Connection") == "close"
 
     def json(self) -> Any:
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Client:
-    """Asks one server, with one certificate or none, from an address of loopback if need be."""
+    """Asks one server, with one certificate or none, from a given loopback address if needed."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class Client:
             self.load(pair, chain)
 
     def load(self, pair: KeyPair, chain: tuple[KeyPair, ...] = ()) -> None:
-        """Use `pair` as its certificate and key, and send `chain` too."""
+        """Use `pair` as the certificate and key, and also send `chain`."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pair.pem"
             path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
             self.context.load_cert_chain(path)
 
     def at(self, port: int) -> "Client":
-        """Return the same client, its TLS sessions with it, asking the server at another port."""
+        """Return the same client, with its TLS sessions, for another port of the server."""
         other = copy.copy(self)
         other._port = port
         return other
@@ -91,7 +91,7 @@ class Client:
         return await asyncio.to_thread(self._ask, body, method, path, headers)
 
     async def alert(self, headers: tuple[str, ...] = ()) -> str:
-        """Return the name of the TLS alert, or of the error, with which the server refuses the client."""
+        """Return the name of the TLS alert or error with which the server refuses the client."""
         try:
             answer = await self.ask(headers=headers)
         except ssl.SSLError as error:
@@ -118,7 +118,7 @@ def exchange(
     path: str = "/update-info",
     headers: tuple[str, ...] = (),
 ) -> Answer:
-    """One request on an open connection."""
+    """Send one request on an open connection and return the answer."""
     host = () if any(each.lower().startswith("host:") for each in headers) else ("Host: localhost",)
     lines = (f"{method} {path} HTTP/1.1", *host, f"Content-Length: {len(body)}", *headers)
     head = "\r\n".join(lines) + "\r\n\r\n"
@@ -152,7 +152,7 @@ def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str],
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE_SECONDS) -> float:
-    """Wait for `condition`; how long that took, in seconds."""
+    """Wait for `condition`; return the seconds that this took."""
     begin = time.monotonic()
     while not await condition():
         if time.monotonic() - begin > seconds:

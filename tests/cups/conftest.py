@@ -1,4 +1,4 @@
-"""A CUPS server of its own for a test, on loopback, fed by files as a kubelet lays them."""
+"""A separate CUPS server for each test, on loopback, with files in the layout of a kubelet."""
 
 import asyncio
 import shutil
@@ -29,18 +29,18 @@ def pki() -> Pki:
 
 @pytest.fixture(scope="session", autouse=True)
 def _changes_are_found_soon() -> Iterator[None]:
-    """Servers look at their files more often, since nearly each test waits for a change of them."""
+    """Make servers check their files more often, because nearly each test waits for a change of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_source, "INTERVAL_SECONDS", 0.02)
         yield
 
 
 TOKEN = "a-token-that-nobody-guesses"
-"""Of the internal port of `guarded`."""
+"""The token of the internal port of `guarded`."""
 
 
 class Cups:
-    """A running server and the folders it reads."""
+    """A running server and its folders."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Cups:
         self._lay(self.server_tls, {"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem})
 
     def publish(self, trusted: list[Trusted], gateways: list[Gateway]) -> None:
-        """Write a generation of all documents, in one swap."""
+        """Write a generation of all documents, in one change of the volume."""
         self.generation += 1
         payloads = contents(trusted, gateways)
         self.lay_documents({name: encode(name, self.generation, payloads[name]) for name in DOCUMENTS})
@@ -105,7 +105,7 @@ class Cups:
         self._lay(self.documents, values)
 
     def _lay(self, folder: Path, values: dict[str, bytes]) -> None:
-        """Swap the volume's content as a kubelet does: a new folder, then one link is renamed over `..data`."""
+        """Replace the volume's content as a kubelet does: with a new folder, and a link renamed over `..data`."""
         folder.mkdir(exist_ok=True)
         self._volumes += 1
         fresh = folder / f"..volume-{self._volumes}"
@@ -123,7 +123,7 @@ class Cups:
             shutil.rmtree(old)
 
     async def loaded(self) -> None:
-        """Wait until all that was published last is in force."""
+        """Wait until everything published last is in force."""
         await until(self._has_loaded, "the published generation is in force")
 
     async def _has_loaded(self) -> bool:
@@ -136,7 +136,7 @@ class Cups:
 
 @pytest.fixture
 async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server without documents and certificates."""
+    """Yield a server without documents and certificates."""
     cups = Cups(tmp_path, pki)
     cups.start()
     yield cups
@@ -145,21 +145,21 @@ async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 
 @pytest.fixture
 async def cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server that trusts CA `a`, with the Gateway of its end-entity certificate."""
+    """Yield a server that trusts CA `a`, with the Gateway of its end-entity certificate."""
     async with serving(tmp_path, pki) as running:
         yield running
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server whose internal port has a token."""
+    """Yield a server whose internal port has a token."""
     async with serving(tmp_path, pki, token=TOKEN) as running:
         yield running
 
 
 @pytest.fixture
 async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server with token authentication that trusts CA `a`; its Gateway has two tokens too, and a bystander one."""
+    """Yield a server with token authentication that trusts CA `a`; its Gateway and a bystander have tokens too."""
     async with serving(tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True) as running:
         yield running
 
@@ -177,5 +177,5 @@ async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object)
 
 
 async def ready(cups: Cups) -> bool:
-    """Return whether it says that it serves gateways."""
+    """Return whether it reports that it serves gateways."""
     return (await get_internal(cups.internal_port, "/readyz")).status == 200

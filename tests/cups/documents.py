@@ -1,4 +1,4 @@
-"""Payloads of the published documents from short descriptions."""
+"""Make payloads of the published documents from short descriptions."""
 
 import hashlib
 from dataclasses import dataclass, field

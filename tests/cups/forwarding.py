@@ -1,4 +1,4 @@
-"""A server behind proxies that end TLS, and what such a proxy is made of."""
+"""A server behind proxies that terminate TLS, and the parts of such a proxy."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ NAME = "proxy.example.com"
 
 
 def make_proxy(name: x509.GeneralName, issuer: KeyPair, now: datetime, days: int = 30) -> KeyPair:
-    """Return the key and certificate by which a proxy proves itself."""
+    """Return the key and certificate of a proxy."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer_key = load_pem_private_key(issuer.key_pem, None)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A proxy")])
@@ -49,7 +49,7 @@ def make_proxy(name: x509.GeneralName, issuer: KeyPair, now: datetime, days: int
 
 @dataclass(frozen=True)
 class Proxies:
-    """Proxies and who issues their certificates."""
+    """Proxies, and the CAs of their certificates."""
 
     ca: KeyPair
     known: KeyPair
@@ -74,9 +74,9 @@ class Behind:
 
     Attributes:
         cups: the server.
-        port: the proxies'.
-        form: of its header.
-        folder: for what a proxy needs.
+        port: the port for proxies.
+        form: the form of its header.
+        folder: for the files of a proxy.
     """
 
     cups: Cups
@@ -85,7 +85,7 @@ class Behind:
     folder: Path
 
     def proxy(self, pair: KeyPair, source: str = PROXY) -> Client:
-        """Return a client of the proxies' port."""
+        """Return a client of the port for proxies."""
         return self.cups.client(pair, source=source).at(self.port)
 
 
@@ -93,7 +93,7 @@ class Behind:
 async def behind_proxies(
     folder: Path, pki: Pki, proxies: Proxies, form: Form, **options: object
 ) -> AsyncIterator[Behind]:
-    """Yield a server that takes `form` from the proxy `proxies.known` at `PROXY`."""
+    """Yield a server that accepts `form` from the proxy `proxies.known` at `PROXY`."""
     authorities = folder / "proxies.crt"
     authorities.write_bytes(proxies.ca.certificate_pem)
     address = Address("127.0.0.1", free_port())
@@ -104,12 +104,12 @@ async def behind_proxies(
 
 
 def escaped(*pairs: KeyPair) -> str:
-    """Certificates as nginx and Envoy escape them."""
+    """Return certificates in the escaped form of nginx and Envoy."""
     return quote("".join(each.certificate_pem.decode() for each in pairs), safe="")
 
 
 def bare(*pairs: KeyPair) -> str:
-    """Certificates as Traefik writes them."""
+    """Return certificates in the form of Traefik."""
     texts = ("".join(each.certificate_pem.decode().splitlines()[1:-1]) for each in pairs)
     return ",".join(texts)
 
@@ -125,7 +125,7 @@ def header(form: Form, *pairs: KeyPair) -> str:
 
 
 def told(caplog: pytest.LogCaptureFixture, event: str) -> list[tuple[str, str]]:
-    """Address and reason of each line of `event`."""
+    """Return address and reason in each log line of `event`."""
     return [
         (record.fields["peer"], str(record.fields.get("reason", "")))  # type: ignore[attr-defined]
         for record in caplog.records

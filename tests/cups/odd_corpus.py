@@ -1,4 +1,4 @@
-"""Certificates of old and home-made encoders, and what a gateway that has one meets: rows of `docs/certificates.md`."""
+"""Certificates of old and home-made encoders, with the expected results: rows of `docs/certificates.md`."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A CUPS in a process of its own, so that what loads it does not hold it up, and so that it can be killed."""
+"""A CUPS in a separate process, so that its load does not delay the test, and so that it can be killed."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.ending import end
 
 @contextmanager
 def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
-    """Yield a server of its own over the folders of `cups`, that is ended at last; its process id."""
+    """Yield the process id of a separate server with the folders of `cups`; end it at the end."""
     command = [
         *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
         f"--listen=127.0.0.1:{cups.port}",
@@ -29,7 +29,7 @@ def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[int]:
-    """Yield a process that is ended at last; its id."""
+    """Yield the id of a process; end it at the end."""
     with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as process:
         try:
             yield process.pid
@@ -38,5 +38,5 @@ def running(command: Sequence[str], log: Path) -> Iterator[int]:
 
 
 async def serves(cups: Cups) -> None:
-    """Wait until the process is there for gateways."""
+    """Wait until the process serves gateways."""
     await until(lambda: ready(cups), "it serves")

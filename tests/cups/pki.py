@@ -1,4 +1,4 @@
-"""The certificates that the server's tests play with; keys are made once a run."""
+"""The certificates of the server's tests; keys are made once a run."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

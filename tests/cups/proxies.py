@@ -1,6 +1,6 @@
-"""Real proxies in front of a server: Debian's nginx and HAProxy, and Envoy and Traefik as PyPI has them.
+"""Real proxies in front of a server: Debian's nginx and HAProxy, and Envoy and Traefik from PyPI.
 
-What needs one that is not installed is skipped.
+Tests are skipped if the proxy that they need is not installed.
 """
 
 import json
@@ -22,7 +22,7 @@ _STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
 def program(name: str) -> str:
-    """Return where a proxy is installed; empty where it is not."""
+    """Return the path of a proxy; empty if it is not installed."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin") or ""
 

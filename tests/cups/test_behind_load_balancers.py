@@ -35,13 +35,13 @@ LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 8987\r\n"
 
 @pytest.fixture
 async def behind(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server that takes PROXY protocol from `BALANCER`."""
+    """Yield a server that requires PROXY protocol from `BALANCER`."""
     async with serving(tmp_path, pki, proxy_protocol_from=TRUSTED) as cups:
         yield cups
 
 
 def _is_cut(port: int, source: str, said: bytes) -> bool:
-    """Return whether the server ends a connection that begins so, without a byte of its own."""
+    """Return whether the server closes a connection that begins so, without an answer."""
     with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
         connection.sendall(said)
         try:

@@ -1,4 +1,4 @@
-"""The port for proxies that end TLS: only known proxies are trusted, and each gateway is judged as in a handshake."""
+"""The port for proxies that terminate TLS: only known proxies are trusted; gateways are judged as in a handshake."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -169,7 +169,7 @@ async def test_a_gateway_without_a_certificate_needs_a_token_behind_a_proxy_too(
         proxy = behind.proxy(proxies.known)
         assert (await proxy.ask()).reason == "TokenMissing"
         assert (await proxy.ask(headers=("Authorization: Bearer wrong",))).reason == "TokenRefused"
-        # Whose token it is does not matter where nobody proves to be a proxy.
+        # The token does not matter if the client does not prove that it is a proxy.
         nobody = behind.cups.client(None).at(behind.port)
         assert not (await nobody.alert()).startswith("answered")
 

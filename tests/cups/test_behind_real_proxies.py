@@ -1,4 +1,4 @@
-"""Real proxies that end TLS in front of the port for them, each configured as `docs/load-balancers.md` says."""
+"""Real proxies in front of the port for proxies, each configured as `docs/load-balancers.md` says."""
 
 import ssl
 from collections.abc import Callable

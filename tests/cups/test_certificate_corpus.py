@@ -1,4 +1,4 @@
-"""Each row of the corpus over real TLS, with the openssl program's own verdict on its chain as a second opinion."""
+"""Each row of the corpus over real TLS; the openssl program's verdict on its chain is a second opinion."""
 
 import re
 import ssl

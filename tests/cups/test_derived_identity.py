@@ -1,4 +1,4 @@
-"""Which certificate the internal port shows, and to which of its clients."""
+"""The certificate that the internal port shows to each of its clients."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Each reduction of trust acts on all four ways in: new and resumed handshakes, open connections, begun requests.
+"""A reduction of trust acts on every way in: new and resumed handshakes, open connections, requests under way.
 
 The handshake does not check some reductions: then the request is refused, and never answered with 200.
 """
@@ -29,7 +29,7 @@ State = tuple[list[Trusted], list[Gateway]]
 
 @dataclass(frozen=True)
 class Before:
-    """What a client holds from before a reduction."""
+    """The connections and sessions that a client has from before a reduction."""
 
     idle: ssl.SSLSocket
     in_flight: ssl.SSLSocket
@@ -70,10 +70,10 @@ class Reduction:
     """A change that removes trust from a client.
 
     Attributes:
-        after: what is published then.
+        after: what is published at the reduction.
         before: what is published first.
-        client: what the client proves itself with.
-        vouched_for: whether a TrustedCA vouches for that still, so that the handshake is not refused.
+        client: the certificate and key of the client.
+        vouched_for: whether a TrustedCA still vouches for that certificate, so that the handshake is not refused.
     """
 
     after: Callable[[Pki], State]
@@ -113,7 +113,7 @@ def _prepare(client: Client) -> Before:
 
 
 def _outcome(attempt: Callable[[], int]) -> int | None:
-    """Return the status of the answer, None where there was none."""
+    """Return the status of the answer; None if there was none."""
     try:
         return attempt()
     except (OSError, http.client.HTTPException):

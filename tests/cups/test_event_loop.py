@@ -1,4 +1,4 @@
-"""The server's own event loop does what asyncio's does, for asyncio's transports and for readers and writers."""
+"""The server's own event loop behaves like asyncio's, for asyncio's transports and for readers and writers."""
 
 import asyncio
 import selectors
@@ -18,6 +18,11 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         runner.run(asyncio.wait_for(main(), EVENTUALLY))
 
 
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - `_run` limits the time
+        await asyncio.sleep(0.005)
+
+
 def _pair() -> tuple[socket.socket, socket.socket]:
     one, other = socket.socketpair()
     one.setblocking(False)
@@ -31,8 +36,7 @@ def test_a_reader_is_called_as_long_as_there_is_something_to_be_read() -> None:
         read: list[bytes] = []
         loop.add_reader(one, lambda size: read.append(one.recv(size)), 1)
         other.send(b"abc")
-        while len(read) < 3:  # noqa: ASYNC110 - a turn of the loop reads one byte
-            await asyncio.sleep(0)
+        await _until(lambda: len(read) == 3)
         assert loop.remove_reader(one.fileno())
         assert not loop.remove_reader(one)
         other.send(b"d")
@@ -129,7 +133,7 @@ def test_a_reader_that_fails_is_reported_and_keeps_no_other_from_being_called() 
         loop.add_reader(good, lambda: read.append(good.recv(1)))
         bad_peer.send(b"x")
         good_peer.send(b"y")
-        await asyncio.sleep(0.05)
+        await _until(lambda: bool(read and told))
         assert read == [b"y"]
         assert [type(each) for each in told] == [ZeroDivisionError]
         for each in (bad, bad_peer, good, good_peer):

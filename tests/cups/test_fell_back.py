@@ -1,4 +1,4 @@
-"""A gateway whose new CUPS configuration fails, and that asks here with its old one."""
+"""A gateway whose new CUPS configuration fails, and that asks this server with its old one."""
 
 import json
 import ssl
@@ -34,7 +34,7 @@ def _der(pair: KeyPair) -> bytes:
 
 
 def _set_with(pair: KeyPair, pki: Pki) -> bytes:
-    """CUPS credentials with the certificate of `pair`."""
+    """Return CUPS credentials with the certificate of `pair`."""
     return client_authentication(_der(pki.server_ca), _der(pair), parse_private_key(pair.key_pem).der)
 
 

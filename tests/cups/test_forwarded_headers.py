@@ -1,4 +1,4 @@
-"""The headers in which proxies forward certificates, read from bytes."""
+"""Read the headers in which proxies forward certificates."""
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding

@@ -176,7 +176,7 @@ async def send_latest(
 
 @pytest.fixture
 async def starting(tmp_path: Path, pki: Pki, operator: OperatorPair) -> AsyncIterator[Cups]:
-    """A server that has loaded what its volume holds, and waits for the operator."""
+    """Yield a server that has loaded its volume and waits for the operator."""
     made = Cups(tmp_path, pki, TOKEN, operator_certificate=operator.certificate_pem, latest_seconds=600)
     made.start()
     made.lay_server_tls(pki.server)

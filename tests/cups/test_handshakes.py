@@ -104,7 +104,7 @@ async def test_a_root_needs_the_intermediate_from_the_ca_or_the_client(cups: Cup
 
 
 def _gateway_that_is_a_ca(eui: str, issuer: KeyPair, now: datetime) -> KeyPair:
-    """As `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
+    """Return a certificate as `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
     key = rsa_key(2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, eui)])
     builder = (
@@ -174,22 +174,21 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
 
 
 async def test_a_check_whether_the_port_is_open_is_not_a_refusal(cups: Cups, caplog: pytest.LogCaptureFixture) -> None:
+    async def both_have_left() -> bool:
+        return len(_left(caplog)) >= 2
+
     listener = logging.getLogger("stationkeeper.cups.listener")
     listener.setLevel(logging.DEBUG)
-
-    async def told() -> bool:
-        return caplog.messages.count("connected and left") >= 2
-
     try:
         for linger in (None, struct.pack("ii", 1, 0)):
             with socket.create_connection(("127.0.0.1", cups.port), timeout=5) as probe:
                 if linger is not None:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        await until(told, "both are told")
+        await until(both_have_left, "both have left")
     finally:
         listener.setLevel(logging.NOTSET)
 
-    left = [each for each in caplog.records if each.getMessage() == "connected and left"]
+    left = _left(caplog)
     assert {each.__dict__["fields"]["reason"] for each in left} == {"ConnectionUnused"}
     assert [each.levelno for each in left] == [logging.DEBUG] * 2
     assert _reasons(caplog) == []
@@ -219,3 +218,7 @@ async def test_whatever_is_not_a_handshake_is_closed_and_named(
     assert b"HTTP" not in await asyncio.to_thread(plain)
     assert _reasons(caplog) == ["HandshakeFailed"]
     assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+def _left(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [each for each in caplog.records if each.getMessage() == "connected and left"]

@@ -1,4 +1,4 @@
-"""The program that `helm test` runs, against a real CUPS."""
+"""The program of `helm test`, with a real CUPS."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ def lay(folder: Path, **files: bytes) -> Path:
 
 
 class HelmTest:
-    """The pod of `helm test`, beside a CUPS."""
+    """The pod of `helm test`, with a CUPS."""
 
     def __init__(self, folder: Path, cups: Cups, pki: Pki) -> None:
         self._folder = folder

@@ -16,7 +16,7 @@ from tests.cups.documents import Gateway, Trusted, contents
 from tests.cups.pki import Pki
 
 SOON = 10.0
-"""Seconds, on a busy machine; how soon it is in fact, tests/bench tells."""
+"""Seconds on a busy machine; tests/bench measures the real time."""
 
 
 async def test_a_ca_is_trusted_soon_after_it_comes_and_refused_soon_after_it_goes(cups: Cups, pki: Pki) -> None:

@@ -1,4 +1,4 @@
-"""Any pod of the cluster can reach the internal port: what it can and cannot do there without the token."""
+"""Any pod of the cluster can reach the internal port: the limits on a client without the token."""
 
 import asyncio
 import contextlib
@@ -156,7 +156,7 @@ async def test_a_missing_token_file_allows_nothing_and_is_logged_once(
 
 
 def _resident(pid: int) -> int:
-    """In MiB."""
+    """Return the resident memory, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) // 1024
@@ -215,7 +215,7 @@ async def test_two_thousand_idle_connections_take_little_memory_and_block_no_one
 
 @contextlib.contextmanager
 def _again_and_again(connect: Callable[[int], None]) -> Iterator[None]:
-    """Take every place that becomes free, all the time: then no client is let in only because an idle one has left."""
+    """Use each free place at once, all the time: then a client does not get in only because an idle one has left."""
     over = threading.Event()
 
     def take_places() -> None:
@@ -259,7 +259,7 @@ async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_p
         running = await start_internal(application, bound, provisional_context(datetime.now(UTC)), bounds)
 
         def hold(request: bytes) -> float:
-            """Return how long the connection is kept for a client that sends this and does not read."""
+            """Return how long the connection stays open for a client that sends this and does not read."""
             plain = socket.create_connection(("127.0.0.1", port), timeout=5)
             with plain, _context().wrap_socket(plain) as connection:
                 began = time.monotonic()
@@ -277,7 +277,7 @@ async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_p
 
 
 def _is_reset(connection: ssl.SSLSocket) -> bool:
-    """Return whether the peer has closed or reset it; nothing is read."""
+    """Return whether the peer has closed or reset the connection; read nothing."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
     return bool(poll.poll(0))

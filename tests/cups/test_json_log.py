@@ -1,4 +1,4 @@
-"""The process' log as it is written, in a process of its own, since it is set up for the whole of one."""
+"""The written log of the process, in a separate process, because the log is set up once for a whole process."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Another tenant's certificate of a CA's key, with limits that the CA's own does not have."""
+"""Another tenant's certificate for a CA's key, with limits that the CA's own certificate does not have."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ LIMITS: dict[str, x509.ExtensionType] = {
 
 
 def twin(original: KeyPair, limit: x509.ExtensionType) -> KeyPair:
-    """Return a certificate for the key and subject of `original`, by somebody else, and longer valid."""
+    """Return a certificate for the key and subject of `original`, by another issuer, and longer valid."""
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Somebody else")])
     key, ends = original.x509.public_key(), original.x509.not_valid_after_utc + timedelta(days=3650)
     builder = (

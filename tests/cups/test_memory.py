@@ -1,4 +1,4 @@
-"""What connections cost, and that silent ones take no server down: under a real memory limit of the kernel."""
+"""The memory of connections; silent ones cannot stop the server, under a real memory limit of the kernel."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
 @contextmanager
 def _cgroup() -> Iterator[Path]:
-    """Yield a memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
+    """Yield a memory cgroup with the chart's limit; skip the test if this machine does not allow that."""
     is_v2 = (_V2 / "cgroup.controllers").exists()
     folder = (_V2 if is_v2 else _V1) / f"stationkeeper-test-{os.getpid()}"
     try:
@@ -50,7 +50,7 @@ def _cgroup() -> Iterator[Path]:
 
 @contextmanager
 def _confined(cups: Cups, cgroup: Path, log: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield the server as a process that starts inside of `cgroup`."""
+    """Yield a server process in `cgroup`."""
     code = (
         "import pathlib, os; "
         f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "
@@ -127,7 +127,7 @@ async def test_silent_connections_do_not_exhaust_the_server(pki: Pki, tmp_path: 
             for _ in range(5):
                 assert (await cups.client(pki.a_gateway).ask()).status == 200
             assert server.poll() is None
-            # A few KiB each, whatever is held of them.
+            # A few KiB each, in any state.
             assert _resident(server) - before < number * 8 * 1024 + 8 * 1024 * 1024
         assert (await cups.client(pki.a_gateway).ask()).status == 200
         assert server.poll() is None

@@ -1,4 +1,4 @@
-"""More clients than the server can serve, on real sockets: which begin, which wait, which are dropped and why."""
+"""More clients than the server can serve, on real sockets: which ones begin, wait, or are closed, and why."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ from tests.cups.client import until
 from tests.cups.pki import Pki
 from tests.waiting import EVENTUALLY
 
-# Nothing takes so long by itself, however busy the machine is.
+# Even on a busy machine, nothing takes so long without a cause.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 
@@ -36,7 +36,7 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Silent(asyncio.Protocol):
-    """A protocol that sends nothing, so that a connection stays as long as its client wants."""
+    """A protocol that sends nothing, so that a connection stays open as long as its client wants."""
 
 
 @dataclass
@@ -44,8 +44,8 @@ class _Port:
     """A listener, and the results of its clients.
 
     Attributes:
-        begun: the addresses whose handshakes began, in their order.
-        most: how many handshakes there were at a time.
+        begun: the addresses of begun handshakes, in order.
+        most: the largest number of handshakes at a time.
     """
 
     number: int
@@ -56,7 +56,7 @@ class _Port:
     listener: Listener | None = None
 
     async def idle(self) -> None:
-        """Wait until nobody waits."""
+        """Wait until no client waits."""
 
         async def nobody() -> bool:
             return self.listener is not None and self.listener.waiting + self.listener.silent == 0
@@ -64,8 +64,25 @@ class _Port:
         await _turns()
         await until(nobody, "nobody waits")
 
+    async def has_begun(self, number: int) -> None:
+        """Wait until that many handshakes have begun, and no more."""
+
+        async def begun() -> bool:
+            return len(self.begun) >= number
+
+        await until(begun, f"{number} handshakes have begun")
+        assert len(self.begun) == number
+
+    async def holds_silent(self, number: int) -> None:
+        """Wait until that many clients are connected and silent."""
+
+        async def held() -> bool:
+            return self.listener is not None and self.listener.silent == number
+
+        await until(held, f"{number} clients are silent")
+
     async def gone(self, number: int) -> None:
-        """Wait until so many were dropped."""
+        """Wait until that many connections were closed."""
 
         async def enough() -> bool:
             return self.dropped.total() >= number
@@ -108,7 +125,7 @@ async def _port(pki: Pki, limits: ConnectionLimits = LIMITS) -> AsyncIterator[_P
 
 
 class _Gateway:
-    """A client that goes one step at a time, from an address of its own."""
+    """A client that goes one step at a time, from its own address."""
 
     def __init__(self, port: int, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
         self.raw = socket.socket()
@@ -129,7 +146,7 @@ class _Gateway:
         return self
 
     async def finish(self) -> bool:
-        """Do the rest of the handshake; whether it was done."""
+        """Finish the handshake; return whether it succeeded."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -148,14 +165,14 @@ class _Gateway:
                 return True
 
     async def is_ended(self) -> bool:
-        """Return whether the server ends the connection soon."""
+        """Return whether the server soon closes the connection."""
         with suppress(ConnectionError):
             while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), EVENTUALLY):
                 pass
         return True
 
     def still_waits(self) -> bool:
-        """Return whether the server has neither answered nor ended the connection."""
+        """Return whether the server has neither answered nor closed the connection."""
         try:
             self.raw.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -281,8 +298,7 @@ async def test_one_address_that_fills_the_queue_drops_no_other_connection(pki: P
 async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         half = [_Gateway(port.number, "127.9.0.1").hello() for _ in range(40)]
-        await _turns()
-        assert len(port.begun) == 8
+        await port.has_begun(8)
         for address in _addresses(20):
             gateway = _Gateway(port.number, address).hello()
             assert await gateway.finish()
@@ -350,9 +366,7 @@ async def test_a_client_that_is_silent_until_its_turn_has_no_advantage(
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]
-        await _turns()
-        assert port.listener is not None
-        assert port.listener.silent == 20
+        await port.holds_silent(20)
         assert port.begun == []
         for each in silent:
             each.hello()

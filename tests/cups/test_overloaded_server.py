@@ -1,4 +1,4 @@
-"""A whole server in a process of its own while more gateways ask than it can answer."""
+"""A server in a separate process while more gateways ask than it can answer."""
 
 import asyncio
 import re

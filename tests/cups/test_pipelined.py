@@ -1,4 +1,4 @@
-"""Requests that a client sends before it has read the answer to the one before."""
+"""Requests that a client sends before it has read the previous answer."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ REQUEST = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n"
 
 
 class _Large:
-    """Gives each request an answer that no kernel takes whole."""
+    """Gives each request an answer that no kernel buffer can hold."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -34,7 +34,7 @@ class _Large:
 
 
 class _Unread(TLSTransport):
-    """A transport without a socket, whose client reads when the test says."""
+    """A transport without a socket; its client reads when the test says so."""
 
     __slots__ = ("_told", "inner", "unread")
 
@@ -68,7 +68,7 @@ class _Unread(TLSTransport):
         self.inner.pause_writing()
 
     def is_read(self) -> None:
-        """Do as the transport does when the client has read all."""
+        """Act as the transport when the client has read everything."""
         assert self.inner is not None
         self.unread = 0
         self.inner.resume_writing()

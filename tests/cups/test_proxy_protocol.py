@@ -1,4 +1,4 @@
-"""The header of PROXY protocol, read from bytes."""
+"""Read the header of PROXY protocol."""
 
 import ipaddress
 
@@ -173,7 +173,7 @@ def test_any_bytes_are_read_the_same_in_one_piece_and_byte_by_byte(received: byt
             if outcome is not None:
                 break
         outcomes.append(outcome)
-    # One byte more can only show earlier what is wrong: a missing header may then be an invalid one at once.
+    # With one byte more, an error may show earlier: a missing header may then be an invalid one at once.
     assert outcomes[0] == outcomes[1]
 
 

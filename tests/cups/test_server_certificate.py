@@ -77,13 +77,13 @@ def _issued(issuer: Party, **options: Any) -> KeyPair:
 
 
 def _chain(*parties: Party, key: Party | None = None) -> KeyPair:
-    """Return the pair of the first, with the certificates of all."""
+    """Return the first pair with the certificates of all."""
     own = (key or parties[0]).key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return KeyPair(own, b"".join(each.pem for each in parties))
 
 
 def _server_root(pki: Pki) -> Party:
-    """Return the root that the clients of these tests hold."""
+    """Return the root that the clients of these tests trust."""
     key = load_pem_private_key(pki.server_ca.key_pem, None, unsafe_skip_rsa_key_validation=True)
     return Party(pki.server_ca.x509, key)  # type: ignore[arg-type]
 

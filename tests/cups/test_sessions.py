@@ -81,7 +81,7 @@ async def test_a_ticket_of_another_server_resumes_nothing_and_accepts_nobody(
 
 @contextmanager
 def _server_with_tickets(pki: Pki, folder: Path) -> Iterator[int]:
-    """Yield the port of a server with the same certificate that asks for no client's, and issues tickets."""
+    """Yield the port of a server with the same certificate that requests none of clients, and issues tickets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pki.server.write(folder, "other-server"))
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -1,4 +1,4 @@
-"""Many clients and many swaps: no client is wrongly accepted, and no other client is wrongly refused."""
+"""Many clients and many changes: no client is wrongly accepted, and no client is wrongly refused."""
 
 import asyncio
 import http.client
@@ -30,7 +30,7 @@ BODY = b'{"router":"a840:4100:0:1"}'
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of the victim's: between which times, and whether it was let in."""
+    """One request of the victim: its begin and end, and whether it was accepted."""
 
     begun: float
     ended: float
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass
 class Phase:
-    """What is in force of what was published; at the latest from when `/generation` said so."""
+    """A published state and its time in force: it begins at the latest when `/generation` reports it."""
 
     lets_in: bool
     published: float
@@ -48,7 +48,7 @@ class Phase:
 
 @dataclass
 class Load:
-    """What clients meet in threads of their own, until they are told to stop."""
+    """Clients in separate threads until they are stopped, and their results."""
 
     done: threading.Event = field(default_factory=threading.Event)
     bystanders: Counter[object] = field(default_factory=Counter)
@@ -104,7 +104,7 @@ def _reductions(pki: Pki, victim: KeyPair) -> list[tuple[list[Trusted], list[Gat
 
 
 def _unexplained(phases: list[Phase], asked: list[Asked]) -> list[Asked]:
-    """Return the answers for which no state was in force at any time between request and answer."""
+    """Return the answers that no state in force between request and answer explains."""
     ends = [*(later.confirmed for _, later in pairwise(phases)), float("inf")]
 
     def is_explained(each: Asked) -> bool:

@@ -1,4 +1,4 @@
-"""A CA of one tenant never opens a Gateway of another, over real TLS, whatever the client sends along."""
+"""A CA of one tenant never gives access to a Gateway of another, over real TLS, with any certificates of the client."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ OF_A, OF_B = _trusted(ROOT_A, "a", A), _trusted(ROOT_B, "b", B)
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a client proves itself with and sends along, what is trusted, and how it is refused at B's Gateway."""
+    """The certificates of a client, the trusted ones, and the expected refusal at B's Gateway."""
 
     end_entity: KeyPair
     presented: tuple[Party, ...] = ()
@@ -67,7 +67,7 @@ ATTEMPTS = {
 
 
 async def _meets(cups: Cups, attempt: Attempt, namespace: str) -> set[str]:
-    """Return what it meets with either version of TLS: `200`, the reason of the refusal, or the alert."""
+    """Return the result with each version of TLS: `200`, the reason of the refusal, or the alert."""
     cups.publish(list(attempt.trusted), [Gateway(EUI, namespace, attempt.gateway)])
     await cups.loaded()
     chain = tuple(each.pair for each in attempt.presented)

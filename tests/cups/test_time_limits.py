@@ -1,4 +1,4 @@
-"""The time limits of many connections: whose time is up, in which order, and who left before."""
+"""The time limits of many connections: which ones are due, in which order, and which ones left before."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 
 
 class Connection:
-    """A connection that notes when its time is up, and may then do something."""
+    """A connection that records when its time is up, and may then call a function."""
 
     def __init__(self, ended: list["Connection"], then: Callable[[Stage], None] = lambda _: None) -> None:
         self.stage: Stage | None = None

@@ -1,4 +1,4 @@
-"""What a TLS transport does with the socket: a real pair of sockets, real TLS, and a port that remembers."""
+"""A TLS transport on a real pair of sockets, with real TLS, and a port that records its calls."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ RECORD_THAT_IS_NONE = b"\x17\x03\x03\x00\x20" + bytes(32)
 
 
 class Inner(asyncio.Protocol):
-    """The inner protocol: remembers what it is told."""
+    """An inner protocol that records its calls."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -57,7 +57,7 @@ class Inner(asyncio.Protocol):
 
 
 class Port:
-    """The port that accepted the connection."""
+    """A port that records the calls of its transports."""
 
     def __init__(self, times: TimeLimits, context: SSL.Context) -> None:
         self.handshake = times.stage("handshake", 600)
@@ -114,7 +114,7 @@ class Ends:
         return "gone" in self.port.told
 
     def talk(self) -> bytes | None:
-        """Let the client read and answer once; what it read, None if there was nothing."""
+        """Let the client read and answer once; return what it read, None if there was nothing."""
         try:
             data = self.theirs.recv(65536)
         except BlockingIOError:
@@ -134,7 +134,7 @@ class Ends:
         await until(asked, what)
 
     async def until_talked(self, holds: Callable[[], bool], what: str) -> None:
-        """Wait, while the client reads and answers."""
+        """Wait; meanwhile the client reads and answers."""
 
         def talked() -> bool:
             self.talk()

@@ -1,4 +1,4 @@
-"""Token authentication over real TLS: who comes in without a certificate, and that one that is presented decides."""
+"""Token authentication over real TLS: who is accepted without a certificate; a presented certificate decides alone."""
 
 import asyncio
 import ssl

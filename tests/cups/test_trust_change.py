@@ -1,4 +1,4 @@
-"""A change of trust, while many gateways have connections open. What is closed for real: see `test_hot_reload`."""
+"""A change of trust while many connections are open. `test_hot_reload` tests which ones are really closed."""
 
 import asyncio
 import resource
@@ -22,7 +22,7 @@ JUDGEMENT_SECONDS = 0.0001
 
 
 class Port:
-    """The host of transports that are past their handshake."""
+    """The port of transports after their handshake."""
 
     def __init__(self, times: TimeLimits) -> None:
         self.handshake = times.stage("handshake", 30)

@@ -72,7 +72,7 @@ async def test_a_missing_volume_changes_nothing_until_it_is_repaired(cups: Cups,
 
 @contextmanager
 def _small_volume(folder: Path) -> Iterator[None]:
-    """A volume of `VOLUME_BYTES` at `folder`, where this user may mount one."""
+    """Yield a small file system of `VOLUME_BYTES` at `folder`, if this user may mount one."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={VOLUME_BYTES}", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
@@ -85,7 +85,7 @@ def _small_volume(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
-    """Nothing more fits into `folder`; where that is no volume of its own, no file can get longer than nothing."""
+    """Fill `folder`; if it is no separate file system, limit the size of files to nothing."""
     if os.path.ismount(folder):
         filler = folder / "filler"
         with pytest.raises(OSError) as full, filler.open("wb", buffering=0) as file:
@@ -119,7 +119,7 @@ async def test_on_a_full_disk_the_last_good_state_stays_and_with_room_again_what
             cups.publish([Trusted("a", pki.a), Trusted("b", pki.b)], [Gateway(pki.eui)])
             await until(lambda: ready(cups), "the server is ready")
             kept, removed = cups.client(pki.a_gateway), cups.client(pki.b_gateway)
-            # As a writer does that empties a file before it writes it anew, and then has no room.
+            # Like a writer that empties a file before it writes it again, and then has no space.
             with (cups.documents / "..data" / TRUST).open("wb", buffering=0) as file, _full(cups.documents):
                 with pytest.raises(OSError, match=r"No space|too large"):
                     file.write(encode(TRUST, 9, contents(*without_b)[TRUST]))

@@ -1,4 +1,4 @@
-"""A whole request is read as aiohttp's parser reads it, or it is left to the parser."""
+"""A whole request is read as by aiohttp's parser, or left to that parser."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ LEFT_TO_THE_PARSER = (
 
 
 class _Seen:
-    """Takes note of the requests that reach the handler."""
+    """Records the requests that reach the handler."""
 
     def __init__(self) -> None:
         self.requests: list[Request | str] = []
@@ -59,7 +59,7 @@ class _Seen:
 
 
 class _Open(TLSTransport):
-    """A transport of no socket, whose client sends what the test says."""
+    """A transport without a socket; its client sends what the test says."""
 
     __slots__ = ("was_aborted",)
 
@@ -74,7 +74,7 @@ class _Open(TLSTransport):
 
 
 async def _parsed(*parts: bytes) -> list[Request | str]:
-    """Return what a connection makes of bytes that come in these parts."""
+    """Return the result of a connection for bytes that arrive in these parts."""
     seen = _Seen()
     times = TimeLimits(asyncio.get_running_loop())
     connection = HTTPConnection(Shared(seen, times, REQUEST_SECONDS))

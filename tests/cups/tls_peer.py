@@ -1,4 +1,4 @@
-"""A client's side of TLS without a socket, so that every byte is under a test's control."""
+"""A client's side of TLS without a socket, so that a test controls every byte."""
 
 import ssl
 import tempfile
@@ -19,7 +19,7 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 class Judge:
-    """Says the same of every chain, and remembers which it was asked about."""
+    """Gives the same verdict on every chain, and records the chains."""
 
     def __init__(self, refusal: Reason | None = None) -> None:
         self.refusal = refusal
@@ -86,7 +86,7 @@ def pieces(data: bytes, size: int) -> Iterable[bytes]:
 
 
 def shake_hands(connection: TLSConnection, peer: Peer, size: int = 1 << 20) -> bytes:
-    """Let both talk until neither has anything more to say, the client in pieces; what plain bytes came in."""
+    """Exchange bytes until both are silent, the client's in pieces; return the received plain bytes."""
     plain, to_client = b"", b""
     for _ in range(8):
         to_server = peer.step(to_client)

@@ -1,4 +1,4 @@
-"""What has to hold of the certificate reader for any bytes: it is total, and agrees with OpenSSL and cryptography."""
+"""The properties of the certificate reader for any bytes: it never fails, and agrees with OpenSSL and cryptography."""
 
 import hashlib
 import warnings
@@ -47,10 +47,10 @@ _OPENSSL_LOADS_ALL_THE_SAME = (
 
 
 def check_certificate(der: bytes) -> bool:
-    """Return whether `der` is read as a certificate, and check that all readers agree.
+    """Return whether `der` can be read as a certificate, and check that all readers agree.
 
     Raises:
-        AssertionError: it does not.
+        AssertionError: they do not agree.
     """
     loaded = _by_openssl(der)
     known = _by_cryptography(der)
@@ -186,12 +186,12 @@ def _check_extensions(certificate: Certificate, known: x509.Certificate) -> None
 def _check_key_usage(found: KeyUsage | Absence, known: x509.KeyUsage) -> None:
     flags = KeyUsage(known.digital_signature, known.key_agreement, known.key_cert_sign, known.crl_sign)
     others = known.content_commitment, known.key_encipherment, known.data_encipherment
-    # Of a usage that allows nothing OpenSSL takes no chain, so nothing is told of it.
+    # OpenSSL accepts no chain with a usage that allows nothing, so nothing is compared.
     assert found == flags or (isinstance(found, Absence) and not any((*flags, *others)))
 
 
 def _is_verified(trusted: crypto.X509) -> bool:
-    """Whether OpenSSL verifies a certificate that is trusted as it is, at a time when those of the seeds are valid."""
+    """Return whether OpenSSL verifies a certificate as its own trust anchor, at a time at which the seeds are valid."""
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     store.set_time(NOW + timedelta(days=1))

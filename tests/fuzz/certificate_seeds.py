@@ -1,4 +1,4 @@
-"""Certificates to begin with: each kind of key, signature, name, time and extension that the reader knows."""
+"""The first certificates: with each kind of key, signature, name, time and extension that the reader knows."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +18,7 @@ _P256 = odd.oid("2a8648ce3d0201"), odd.oid("2a8648ce3d030107")
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    """DER of each."""
+    """Return DER of each."""
     return (*_ordinary(), *_odd())
 
 
@@ -39,7 +39,7 @@ def _ordinary() -> Iterator[bytes]:
 
 
 def _full(key: Any, digest: Any = None, **options: Any) -> bytes:
-    """Return a certificate with every extension that OpenSSL reads of a chain."""
+    """Return a certificate with every extension that OpenSSL reads in a chain."""
     edwards = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     usage = x509.KeyUsage(True, False, True, False, True, True, True, False, False)
     builder = (

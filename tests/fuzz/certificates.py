@@ -1,7 +1,7 @@
 """Fuzz the certificate reader: `uv run python -m tests.fuzz.certificates --inputs 1000000 --seed 1`.
 
-Each input is a certificate with a few changes. The first that breaks what `certificate_oracle` asks for is printed, as
-hex, with the seed and its number, and ends the run.
+Each input is a certificate with a few changes. The first one that violates `certificate_oracle` ends the run; it is
+printed as hex, with the seed and its number.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Bytes of DER changed at random: as elements, whose lengths stay right, and as bytes, whose lengths do not."""
+"""Change DER at random: elements, with correct lengths, and bytes, with wrong ones."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -23,7 +23,7 @@ _MAX_DEPTH = 12
 
 @dataclass(frozen=True)
 class Node:
-    """An element: its tag, its content or what is in it, and in which form its length is written."""
+    """An element: its tag, its content or inner elements, and the form of its length."""
 
     tag: int
     content: bytes = b""
@@ -44,7 +44,7 @@ class Node:
 
 
 def tree(data: bytes, depth: int = 0) -> tuple[Node, ...] | None:
-    """The elements of strict DER, also those within octet and bit strings; None where it is none."""
+    """Return the elements of strict DER, also those inside octet and bit strings; None if it is not strict DER."""
     found: list[Node] = []
     at = 0
     while at < len(data):
@@ -64,7 +64,7 @@ def tree(data: bytes, depth: int = 0) -> tuple[Node, ...] | None:
 
 
 def mutated(der: bytes, random: Random) -> bytes:
-    """`der` with one to four changes."""
+    """Return `der` with one to four changes."""
     nodes = tree(der) if random.random() < 0.8 else None
     if nodes is not None and len(nodes) == 1:
         node = nodes[0]
@@ -90,7 +90,7 @@ def _header(data: bytes, at: int) -> tuple[int, int, int] | None:
 
 
 def _changed(node: Node, random: Random) -> Node:
-    """One change somewhere in `node`, deep elements as often as shallow ones."""
+    """Return `node` with one change; deep elements are changed as often as shallow ones."""
     if node.children and random.random() < 0.9:
         at = random.randrange(len(node.children))
         children = list(node.children)

@@ -1,7 +1,7 @@
 """Feed the TLS layer with broken conversations: `python -m tests.fuzz.tls --inputs 1000000 --seed 1`.
 
-A real client's bytes are cut, changed, repeated and split at random. Whatever comes, there is no exception but the
-named one, what is sent stays bounded, and the outcome does not depend on how the bytes were split.
+A real client's bytes are cut, changed, repeated and split at random. The only exception is the documented one, the sent
+bytes stay bounded, and the result does not depend on how the bytes were split.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def pki() -> Pki:
 
 
 def run(seed: int) -> State:
-    """Let one broken conversation happen and return how it ended; raise AssertionError where a promise is broken."""
+    """Run one broken conversation and return its end; raise AssertionError if a promise is broken."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     refusal = chance.choice([None, None, Reason.UNKNOWN_CA, Reason.CERTIFICATE_EXPIRED])
     chain = chance.choice([(), (pki().a,), (pki().b, pki().a)])

@@ -1,4 +1,4 @@
-"""What is cancelled ends."""
+"""Cancelled tasks end."""
 
 from pathlib import Path
 

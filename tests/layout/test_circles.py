@@ -1,4 +1,4 @@
-"""No module imports itself by way of others, not even for a type: import-linter leaves out what is not run."""
+"""No module imports itself through others, not even for a type; import-linter does not see such imports."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What helps people to keep the project says the same as the project: dependabot, pre-commit, the dev container."""
+"""The files for contributors agree with the project: dependabot, pre-commit, the dev container, pages."""
 
 import importlib.util
 import json
@@ -47,12 +47,25 @@ def test_the_dev_container_sets_up_by_make_with_the_oldest_python() -> None:
     assert [f">={each}" for each in pythons] == [project["requires-python"]]
 
 
-def test_ci_installs_the_same_proxies_as_the_dev_container() -> None:
-    steps = of_yaml(".github/workflows/ci.yml")["jobs"]["test"]["steps"]
-    (install,) = (each["run"] for each in steps if "apt-get" in each.get("run", ""))
-    proxies = {"nginx", "libnginx-mod-stream", "haproxy"}
-    assert proxies <= {*install.split()}
-    assert proxies <= {*DEV_CONTAINER["onCreateCommand"].split()}
+def test_nothing_is_skipped_in_ci_and_in_the_dev_container_for_want_of_a_package() -> None:
+    reasons = [path.read_text() for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    wanted = {
+        word
+        for text in reasons
+        for found in re.findall(r"apt-get install ([a-z -]+)\"", text)
+        for word in found.split()
+    }
+    assert {"nginx", "libnginx-mod-stream", "haproxy", "chromium"} <= wanted
+    assert wanted <= {*re.findall(r"[\w-]+", (ROOT / "CONTRIBUTING.md").read_text())}
+    assert wanted <= {*DEV_CONTAINER["onCreateCommand"].split()}
+    assert "debian" in DEV_CONTAINER["image"]
+    for name in ("test", "coverage"):
+        job = of_yaml(".github/workflows/ci.yml")["jobs"][name]
+        (install,) = (each["run"] for each in job["steps"] if "apt-get" in each.get("run", ""))
+        # Chromium is on GitHub's runner; Ubuntu has no package of that name, and the step would fail.
+        assert job["runs-on"].startswith("ubuntu")
+        assert "chromium" not in install.split()
+        assert wanted - {"chromium"} <= {*install.split()}
 
 
 def test_a_file_that_the_page_for_contributors_names_exists() -> None:
@@ -76,7 +89,7 @@ def test_the_picture_of_a_request_names_symbols_that_exist() -> None:
 
 
 def parents_of(name: str) -> Iterator[str]:
-    """Yield the packages and modules that may hold a symbol, the innermost first."""
+    """Yield the packages and modules that may contain a symbol, the innermost first."""
     while "." in name:
         name = name.rpartition(".")[0]
         if name.rpartition(".")[2].islower():

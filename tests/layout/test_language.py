@@ -1,5 +1,6 @@
 """The words that no text of the project uses, because many readers read English as a second language."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -27,4 +28,20 @@ def test_no_text_has_a_forbidden_word() -> None:
             f"{path.relative_to(ROOT)}: {text[max(0, each.start() - 30) : each.end() + 30]}"
             for each in FORBIDDEN.finditer(text)
         ]
+    assert found == []
+
+
+_RIDDLES = re.compile(r"(?:What|Whose|Who|Of|Have|Has)\b")
+"""A docstring with such a beginning has no plain sentence: it says a thing by its relation to another one."""
+
+
+def test_no_docstring_begins_as_a_riddle() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in _files()
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds) and (text := ast.get_docstring(node)) and _RIDDLES.match(text)
+    ]
     assert found == []

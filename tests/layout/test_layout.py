@@ -1,4 +1,4 @@
-"""The rules of the tree that no linter knows."""
+"""The rules of the tree that no linter checks."""
 
 import re
 import tomllib
@@ -30,6 +30,16 @@ def test_the_chart_includes_the_only_copy_of_the_definitions() -> None:
     assert link.resolve() == (ROOT / "crds").resolve()
 
 
+def rooms_of(package: str) -> set[str]:
+    return {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+
+
+def test_the_page_on_the_architecture_has_each_room_of_the_tools() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.partition("| room of `stationkeeper_tools` |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)) == sorted(rooms_of("tools/stationkeeper_tools"))
+
+
 @pytest.mark.parametrize(
     "package", ["cups/stationkeeper_core", "cups/stationkeeper_cups", "operator/stationkeeper_operator"]
 )
@@ -42,5 +52,5 @@ def test_the_page_on_the_architecture_has_each_room_in_the_order_of_its_contract
     table = page.partition(f"| room of `{name}` |")[2].partition("\n\n")[0]
     rooms = re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)
 
-    assert set(rooms) == {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert set(rooms) == rooms_of(package)
     assert [floors[room] for room in rooms] == sorted(floors[room] for room in rooms)

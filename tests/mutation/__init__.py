@@ -1,1 +1,1 @@
-"""Mutation testing of what decides: see `__main__`."""
+"""Mutation testing of the code that decides: see `__main__`."""

@@ -1,14 +1,14 @@
-"""Change the code that decides, one place at a time, and say which changes no test notices.
+"""Change the code that decides, one place at a time, and report the changes that no test notices.
 
     python -m tests.mutation                     every target, for hours
-    python -m tests.mutation delivery            one
-    python -m tests.mutation delivery --resume   go on where the last run was ended
+    python -m tests.mutation delivery            one target
+    python -m tests.mutation delivery --resume   continue an earlier run
     python -m tests.mutation delivery --only '*delivery_of*'    some of its functions, by mutmut's names
 
-mutmut changes a function in memory and runs, in a process of its own, the tests that reach it. Its sources have to lie
-in `src/`, so the tree is copied into `build/mutation/` in that form. What was found is kept there, for `--show`; with
-`--only`, what was found of the other functions too, and with `--resume`, what was found of the functions that are
-still the same. Ends with exit code 1 where fewer than 95 % of the mutants of a target are killed.
+mutmut changes a function in memory and runs, in a separate process, the tests that reach it. Its sources must be in
+`src/`, so the tree is copied into `build/mutation/` in that form. The results stay there, for `--show`. With `--only`,
+the results of the other functions stay too; with `--resume`, those of unchanged functions. The exit code is 1 if fewer
+than 95 % of the mutants of a target are killed.
 """
 
 import argparse
@@ -41,11 +41,11 @@ _OUTCOMES = {
     **dict.fromkeys((1, 3), _KILLED),
     **dict.fromkeys((TIMED_OUT, 24, -24, 152, 255), _TIMED_OUT),
 }
-"""By the exit code that mutmut writes down: pytest's own, or that of a test which did not end."""
+"""The results by exit code: pytest's own codes, or the one for a test that did not end."""
 
 
 def stage(name: str, target: Target) -> Path:
-    """Lay the tree in the form that mutmut takes, what has not changed with its time; return the folder."""
+    """Copy the tree in the form that mutmut needs; unchanged files keep their times. Return the folder."""
     folder = FOLDER / name
     for source in SOURCES:
         _copy(ROOT / source, folder / "src" / Path(source).name)
@@ -69,7 +69,7 @@ def stage(name: str, target: Target) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy what is newer, and delete what is gone."""
+    """Copy newer files, and delete those that no longer exist."""
     shutil.copytree(source, target, ignore=_IGNORED, dirs_exist_ok=True)
     for path in sorted(target.rglob("*.py")):
         if not (source / path.relative_to(target)).exists():
@@ -77,13 +77,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _table(name: str, values: Mapping[str, object]) -> Iterator[str]:
-    """Yield a table of TOML; JSON writes the values as TOML does."""
+    """Yield the lines of a TOML table; the values are written as JSON, which TOML accepts."""
     yield f"[{name}]"
     yield from (f"{key} = {json.dumps(value)}" for key, value in values.items())
 
 
 def mutate(folder: Path, only: list[str], children: int, *, resume: bool) -> None:
-    """Make mutmut try every mutant, or those of some functions again, or those that were not tried yet."""
+    """Let mutmut try every mutant, or those of some functions again, or those that were not tried yet."""
     if not (only or resume):
         shutil.rmtree(folder / "mutants", ignore_errors=True)
     environment = {**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
@@ -94,7 +94,7 @@ def mutate(folder: Path, only: list[str], children: int, *, resume: bool) -> Non
 
 
 def outcomes(folder: Path) -> dict[str, str]:
-    """Return what became of each mutant that was tried."""
+    """Return the result of each mutant that was tried."""
     found = {}
     for path in (folder / "mutants").rglob("*.meta"):
         for name, code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].items():
@@ -104,7 +104,7 @@ def outcomes(folder: Path) -> dict[str, str]:
 
 
 def shown(folder: Path, mutant: str) -> str:
-    """Return what a mutant changes, as a diff."""
+    """Return the change of a mutant, as a diff."""
     command = [MUTMUT, "show", mutant]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout

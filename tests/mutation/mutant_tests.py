@@ -1,9 +1,8 @@
-"""Run the quick tests of a mutant first, and end one that computes much longer: a plugin of pytest for mutmut.
+"""Run the quick tests of a mutant first, and end a test that computes much too long: a pytest plugin for mutmut.
 
-Most mutants are then noticed in a second; mutmut itself gives the tests of a mutant in no order. What a file of tests
-needs before they begin counts too: mutmut does not time it, so this plugin does, in the run that mutmut takes the times
-in. The limit counts the CPU time of the process: on a machine with other work, a mutant does not look as if it did not
-end.
+Most mutants are then noticed in a second; mutmut itself does not sort the tests of a mutant. The set-up of a test file
+counts too. mutmut does not time it, so this plugin does, in the run in which mutmut times the tests. The limit is CPU
+time of the process, so that other work of the machine does not make a mutant look endless.
 """
 
 import json
@@ -16,10 +15,10 @@ from pathlib import Path
 import pytest
 
 SECONDS, TIMES = 20.0, 20.0
-"""A test may take so many seconds, and so many times as long as it took without a mutant."""
+"""The time limit of a test: these seconds, plus its time without a mutant multiplied by this factor."""
 
 TIMED_OUT = 36
-"""The exit code of a mutant that takes too long, as mutmut knows it."""
+"""mutmut's exit code for a mutant that takes too long."""
 
 TOOK = pytest.StashKey[dict[str, float]]()
 PREPARED = pytest.StashKey[dict[str, float]]()
@@ -28,7 +27,7 @@ _TIMES, _PREPARED = Path("mutmut-stats.json"), Path("prepared.json")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the times: of each test, as mutmut has taken it, and of what each file needs before its tests."""
+    """Read the times: of each test, from mutmut, and of the set-up of each file."""
     config.stash[TOOK] = json.loads(_TIMES.read_text(encoding="utf-8"))["duration_by_test"] if _TIMES.exists() else {}
     config.stash[PREPARED] = json.loads(_PREPARED.read_text(encoding="utf-8")) if _PREPARED.exists() else {}
     signal.signal(signal.SIGVTALRM, lambda *_: os._exit(TIMED_OUT))
@@ -42,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Take the longest time that is needed before a test of each file."""
+    """Record the longest set-up of a test in each file."""
     began = time.monotonic()
     try:
         return (yield)
@@ -52,14 +51,14 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep these times if this is the run that mutmut takes its own in."""
+    """Store these times, if mutmut times the tests in this run."""
     if os.environ.get("MUTANT_UNDER_TEST") == "stats":
         _PREPARED.write_text(json.dumps(session.config.stash[PREPARED]), encoding="utf-8")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Limit the CPU time of one test, where it was timed before."""
+    """Limit the CPU time of a test that was timed before."""
     took = item.config.stash[TOOK].get(item.nodeid)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0 if took is None else SECONDS + TIMES * took)
     try:

@@ -1,15 +1,15 @@
-"""What is mutated, and which tests have to notice."""
+"""The modules to mutate, and the tests that must notice it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Target:
-    """Modules that decide one thing.
+    """Modules that make one decision.
 
     Attributes:
-        modules: from the root of an import root, such as `stationkeeper_core/policy/authorization.py`.
-        tests: files and folders; a mutant that they all pass has survived.
+        modules: from an import root, such as `stationkeeper_core/policy/authorization.py`.
+        tests: files and folders; a mutant survives if all of them pass.
     """
 
     modules: tuple[str, ...]

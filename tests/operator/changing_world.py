@@ -1,4 +1,4 @@
-"""A small cluster that changes at random, and its compile: step by step, and each time from the beginning.
+"""A small cluster that changes at random, and its compile: step by step, and in full each time.
 
 There are few EUIs, keys and names, so that a change in one place often affects another one.
 """
@@ -13,7 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stationkeeper_core.published.documents import Document, decode, digest, encode, encode_payload
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
-from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental.incremental_compiler import (
+    IncrementalCompiler,
+    PlanChange,
+    compiles_the_same,
+)
 from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
@@ -89,7 +93,7 @@ Event = tuple[Key | Reference, Resource | ReferencedObject | None]
 
 
 def secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
-    """Return a Secret that is there from now on."""
+    """Return a Secret that exists from now on."""
     labels = {_TRUST if reference.name == "anchors" else _CREDENTIALS: label}
     meta: dict[str, Any] = {"name": reference.name, "namespace": reference.namespace, "labels": labels}
     if renewed_by:
@@ -99,7 +103,7 @@ def secret(reference: Reference, content: Mapping[str, bytes], label: str = "tru
 
 
 def made(kind: str, namespace: str, name: str, spec: Any, age: int = 2, **status: Any) -> Event:
-    """Return a resource that is there from now on."""
+    """Return a resource that exists from now on."""
     meta = metadata(name, namespace, age, f"uid-{namespace}-{name}-0")
     return Key(kind, namespace, name), decode_resource(kind, {"metadata": meta, "spec": spec, "status": status})
 
@@ -135,11 +139,11 @@ ALL = 2**17 - 1
 
 
 _MOST_COMPILES = 1_000
-"""In one step; there are a few dozen Gateways, and each compile takes one at least."""
+"""The maximum of compiles in one step: there are a few dozen Gateways, and each compile does at least one."""
 
 
 class ChangingWorld:
-    """The cluster, its documents in force, and a compiler that receives the changes."""
+    """The cluster, its documents in force, and a compiler that gets the changes."""
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}
@@ -195,7 +199,7 @@ class ChangingWorld:
 
     def _publish(self, plan: PlanChange, published: int) -> None:
         for place, (name, document) in enumerate(sorted(plan.documents.items())):
-            # As the publisher does: what is in force already is not written.
+            # Like the publisher: a document that is in force already is not written.
             if published >> place & 1 and self.in_force.get(name) != document:
                 self.in_force[name] = _read_back(name, document)
 
@@ -218,9 +222,16 @@ class ChangingWorld:
                     self.referenced[key] = found
         for key in resources - self.resources.keys():
             self.told.pop(key, None)
+        changes = {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources}
+        restated = {
+            key: after
+            for key, (held, after) in changes.items()
+            if held is not None and after is not None and compiles_the_same(held, after)
+        }
         return WorldChanges(
-            {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources},
+            {key: each for key, each in changes.items() if key not in restated},
             {key: self.referenced.get(key) for key in referenced},
+            restated,
         )
 
     def _compiled(self, step: Step) -> PlanChange:

@@ -1,4 +1,4 @@
-"""Registries of some counts of documents, for tests."""
+"""Registries with different counts of documents, for tests."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def gateway(eui: str, namespace: str = "team", **fields: Any) -> RegisteredGatew
 
 
 def documents_of(buckets: int, gateways: Iterable[RegisteredGateway]) -> dict[str, Document]:
-    """Return all documents of a count with these gateways, the trust included."""
+    """Return all documents of a count with these gateways, also the trust document."""
     held: dict[int, list[RegisteredGateway]] = {}
     for each in gateways:
         held.setdefault(number_of(each.eui, buckets), []).append(each)
@@ -55,7 +55,7 @@ def plan_of(buckets: int, gateways: Iterable[RegisteredGateway]) -> PublishPlan:
 
 
 def records(documents: Mapping[str, Document], buckets: int) -> dict[str, RegisteredGateway]:
-    """Return what the documents of one count hold, by uid; each stands where its EUI belongs."""
+    """Return the records in the documents of one count, by uid; check that each is in the document of its EUI."""
     found: dict[str, RegisteredGateway] = {}
     for name, document in documents.items():
         place = place_of(name)

@@ -1,4 +1,4 @@
-"""The internal port of a CUPS pod as the operator sees it: real TLS with the identity that goes with a token."""
+"""The internal port of a CUPS pod as the operator sees it: real TLS with the identity of a token."""
 
 import asyncio
 import contextlib
@@ -19,13 +19,13 @@ TOKEN = "a-token-of-enough-bytes"
 
 
 class InternalPort:
-    """Its answers, and the requests to it.
+    """The answers of the port, and the requests to it.
 
     Attributes:
         loaded: the answer to `/generation`.
         seen: all observations so far; the cursor counts them.
         instance: of the process.
-        answer: sent instead of anything else, where it is not None.
+        answer: sent instead of every other answer, unless None.
         silent: whether it never answers.
         takes: the HTTP status of its answer to a handover.
         authorizations, paths: of each request.
@@ -71,7 +71,7 @@ class InternalPort:
 async def internal_port(
     folder: Path, token: str = TOKEN, made: InternalPort | None = None
 ) -> AsyncIterator[InternalPort]:
-    """One that shows the identity of `token`; it answers as `made` does."""
+    """Yield a port with the identity of `token`; it answers as `made` says."""
     made = made or InternalPort()
     identity = await asyncio.to_thread(derive_identity, token.encode())
     pem = folder / f"identity-{id(made)}.pem"

@@ -1,4 +1,4 @@
-"""A fleet of Gateways of two namespaces, each with a token Secret of its own or the default LNS."""
+"""Gateways of two namespaces, each with its own token Secret or the default LNS."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.operator.changing_world import LNS, RELEASE, ROOTS, URI, Event, made,
 
 
 def fleet(number: int) -> list[Event]:
-    """Return so many Gateways of two namespaces, each with a token Secret of its own or the default LNS."""
+    """Return that many Gateways of two namespaces, each with its own token Secret or the default LNS."""
     found: list[Event] = [
         made(GATEWAY_DEFAULTS, "a", "default", {"lns": {"uri": URI, "trust": LNS}}),
         made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "*"}]}),

@@ -1,4 +1,4 @@
-"""Certificates and resources for the tests of the compile, made as a person would write them."""
+"""Certificates and resources for the tests of the compile."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ _KEY = ec.generate_private_key(ec.SECP256R1())
 
 @lru_cache(maxsize=64)
 def key_of(name: str) -> ec.EllipticCurvePrivateKey:
-    """Return the key of that name; the empty one is the one that nearly all certificates of these tests have."""
+    """Return the key of that name; nearly all certificates of these tests have the key with the empty name."""
     return ec.generate_private_key(ec.SECP256R1()) if name else _KEY
 
 

@@ -1,4 +1,4 @@
-"""Observations as CUPS pods make them, and a store of Gateways that they are about."""
+"""Observations as CUPS pods make them, and a store with the Gateways that they are about."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ def eui(number: int) -> str:
 def saw(
     number: int, minutes: float = 0, *, uid: str | None = None, ca: str = "lorawan/acme", **fields: Any
 ) -> Observation:
-    """Return what a pod says of the gateway `number`, which it saw `minutes` after `NOW`."""
+    """Return a pod's observation of the gateway `number`, `minutes` after `NOW`."""
     certificate = SeenCertificate(serial="1F", sha256="ab" * 32, not_after=NOW + timedelta(days=3650), trusted_ca=ca)
     base: dict[str, Any] = {
         "eui": eui(number),
@@ -55,7 +55,7 @@ def delivery(state: DeliveryState, deliveries: int = 1) -> SeenDelivery:
 
 
 class Fleet:
-    """A TrustedCA and some Gateways, and the observed state that knows them."""
+    """A TrustedCA and some Gateways, and the observed state with them."""
 
     def __init__(self, gateways: int = 1) -> None:
         names = {Key(GATEWAY, "lorawan", f"gw-{each}"): eui(each) for each in range(gateways)}
@@ -70,7 +70,7 @@ class Fleet:
         self.tell()
 
     def tell(self) -> None:
-        """What the reconciler does at each turn."""
+        """Take in the resources, as the reconciler does at each turn."""
         keys = self._told.keys() | self.resources.keys()
         self.state.take_in_resources(
             {key: ResourceChange(self._told.get(key), self.resources.get(key)) for key in keys}
@@ -86,7 +86,7 @@ class Fleet:
         return Key(GATEWAY, "lorawan", f"gw-{number}")
 
     def write(self, key: Key) -> dict[str, Any]:
-        """Return what the status writer does; the status that it writes."""
+        """Write the status of a resource, as the status writer does, and return it."""
         resource = self.resources[key]
         status = status_of(resource, ACCEPTED, True, "", NOW, None, self.state.fields(resource))
         spec = {"eui": eui(int(key.name.rpartition("-")[2]))} if key.kind == GATEWAY else {"certificates": "x"}

@@ -1,4 +1,4 @@
-"""A small API server over real HTTP: objects by path, resourceVersions, conflicts, and failures on demand."""
+"""A small API server over real HTTP: objects by path, resourceVersions, conflicts, and failures on request."""
 
 import asyncio
 import contextlib
@@ -15,17 +15,17 @@ from stationkeeper_tools.standalone.merge_patch import merged
 
 
 class SmallApiServer:
-    """Its objects, and the requests to it.
+    """The objects of the server, and the requests to it.
 
     Attributes:
         objects: by path.
-        failing: the HTTP status that a path answers with instead.
-        failing_writes: the HTTP status that a path answers to requests that change something.
+        failing: the HTTP status of a path that fails.
+        failing_writes: the HTTP status of a path that fails for requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
         overheard: called with the path of each request that changes something.
-        page_size: how many items a page of a LIST has; None: all.
-        pages: how many pages a LIST gives before it fails; None: all.
+        page_size: the number of items in a page of a LIST; None for all.
+        pages: the number of pages that a LIST gives before it fails; None for all.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class SmallApiServer:
         return self.objects[path]
 
     async def most_at_once(self, work: Awaitable[object]) -> int:
-        """Return how many requests came at most while others were not answered yet, as `work` was done."""
+        """Return the largest number of requests under way at a time while `work` ran."""
         self._open, self._most, self._slow = 0, 0, True
         await work
         self._slow = False
@@ -127,7 +127,7 @@ async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, 
 async def client_of(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
 ) -> AsyncIterator[KubernetesApi]:
-    """Yield the operator's API client, connected to a server that answers each request by `handle`."""
+    """Yield the operator's API client, connected to a server whose answers come from `handle`."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -144,7 +144,7 @@ async def client_of(
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
-    """Return a kubeconfig whose token is the content of `folder/token`."""
+    """Return a kubeconfig with the token in `folder/token`."""
     (folder / "token").write_text("first")
     content = {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""The private key of a certificate authority is never given to a gateway, whatever a Secret is labelled as."""
+"""No gateway ever gets the private key of a certificate authority, with any label on its Secret."""
 
 import base64
 from datetime import timedelta

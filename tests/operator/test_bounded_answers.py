@@ -12,12 +12,12 @@ from tests.operator.small_api_server import client_of
 
 
 class LargeObjects:
-    """An API server with a collection; it pages as asked.
+    """An API server with a collection, in pages of the requested size.
 
     Attributes:
-        sizes: bytes of each object.
-        largest: bytes of the largest answer.
-        encodings: that the client takes.
+        sizes: the bytes of each object.
+        largest: the bytes of the largest answer.
+        encodings: the encodings that the client accepts.
     """
 
     def __init__(self, sizes: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""A single registry document, with candidates that today's Gateways never have."""
+"""A single registry document, with candidates that the present compiler never makes."""
 
 from hashlib import sha256
 

@@ -31,7 +31,7 @@ def document_of(records: Iterable[TrustedAuthority], _omission: int = 0) -> Trus
 
 
 def candidate(name: str, age: int, desired: int = 0, kept: int = 0, minimal: int = 0) -> Candidate[TrustedAuthority]:
-    """Of so many kilobytes that no compression makes smaller."""
+    """Return a candidate whose records have that many kilobytes, which cannot be compressed."""
     records = [record(name, each) for each in (desired, kept, minimal)]
     return Candidate(make_ca({}, name, age=age), records[0], records[1], None, minimal=records[2])
 
@@ -132,7 +132,7 @@ def test_a_full_document_compares_each_record_a_few_times() -> None:
 
 
 def many(count: int) -> list[TrustedCA]:
-    """TrustedCAs of 400 revoked fingerprints each, about 13 kB compressed, the first the oldest."""
+    """Return TrustedCAs with 400 revoked fingerprints each, about 13 kB compressed, the oldest first."""
     chance = random.Random(1)  # noqa: S311 - no secret
     root = make_pem("root")
     return [

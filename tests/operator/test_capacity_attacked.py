@@ -1,4 +1,4 @@
-"""No tenant can make a document that CUPS refuses or that cannot be published: that would stop it for all tenants."""
+"""No tenant can make a document that CUPS refuses or that cannot be published, because that would stop all tenants."""
 
 import random
 from collections.abc import Sequence

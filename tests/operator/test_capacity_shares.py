@@ -1,4 +1,4 @@
-"""The effects of a full document on tenants: properties of any history of any tenants."""
+"""The effects of a full document on tenants, as properties of any history."""
 
 import random
 import time
@@ -44,13 +44,13 @@ GREEDY = ("x", "y")
 
 @dataclass(frozen=True)
 class Wish:
-    """The content of a TrustedCA: an anchor, so many bytes of intermediates, and revoked serial numbers.
+    """The content of a TrustedCA: an anchor, that many bytes of intermediates, and revoked serial numbers.
 
     Attributes:
         namespace, name: of the resource.
         content: the number of the intermediates' content; another number is another content.
         size: of it, in bytes.
-        revoked: how many serial numbers.
+        revoked: the number of serial numbers.
         repeats: whether the content compresses well.
     """
 
@@ -81,7 +81,7 @@ def serials(of: str, count: int) -> tuple[str, ...]:
 
 
 def candidates_of(wishes: Iterable[Wish], in_force: TrustDocument | None) -> list[Candidate[TrustedAuthority]]:
-    """As the compiler of a TrustedCA makes them."""
+    """Return the candidates as the compiler of a TrustedCA makes them."""
     held = {each.uid: each for each in in_force.authorities} if in_force else {}
     found = []
     for number, wish in enumerate(wishes):
@@ -328,7 +328,7 @@ def test_a_full_document_still_has_space_for_each_new_tenants_share() -> None:
 
 
 def narrowing(held: TrustedAuthority, ranges: int, namespace: str) -> Candidate[TrustedAuthority]:
-    """Of a spec that is refused, and leaves more ranges than there were."""
+    """Return the candidate of a refused spec that leaves `ranges` ranges, more than `held` has."""
     chance = random.Random(f"{held.uid}-{ranges}")  # noqa: S311 - no secret
     kept = replace(held, eui_ranges=tuple(sorted(f"{chance.getrandbits(64):016X}/64" for _ in range(ranges))))
     return Candidate(make_ca({}, held.name, namespace, uid=held.uid), None, kept, None)

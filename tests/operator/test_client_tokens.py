@@ -1,4 +1,4 @@
-"""Tokens of a Gateway's client: which are registered, and which stay in force after a mistake."""
+"""Tokens of a Gateway's client: those that are registered, and those that stay in force after a mistake."""
 
 import base64
 import hashlib

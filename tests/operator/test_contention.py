@@ -28,7 +28,7 @@ def contention(clock: Clock) -> Contention:
 def written_by(
     *managers: tuple[str, str], name: str = "acme", generation: int = 1, subresource: str = "status"
 ) -> Resource:
-    """Return a TrustedCA whose status these managers wrote at these times, as its managedFields tell."""
+    """Return a TrustedCA whose status these managers wrote at these times, according to its managedFields."""
     managed = [
         {
             "manager": manager,

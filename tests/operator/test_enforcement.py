@@ -126,7 +126,7 @@ def test_records_of_a_damaged_document_are_enforced_after_its_successor_is_loade
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     assert enforcement.fact(ca(), GOOD).status == "True"
-    # Somebody damages the Secret; then `acme` is suspended. Whose records the next document leaves out, nobody knows.
+    # Somebody damages the Secret; then `acme` is suspended. Nothing shows which records the next document leaves out.
     enforcement.replaced(Step(TRUST, 6, 200.0))
     list(enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("other"))]))
     assert enforcement.fact(ca(), SUSPENDED).status == "False"

@@ -55,7 +55,7 @@ def reserved(plan: PublishPlan) -> tuple[ReservedEUI, ...]:
 
 
 def run(*worlds: Sequence[Resource], start: Mapping[str, Document] | None = None) -> PublishPlan:
-    """Return the last plan of a history of worlds, each over what was in force before."""
+    """Return the last plan for a history of worlds; each plan is in force for the next one."""
     documents = start or {}
     for world in worlds:
         plan = plan_of(*world, in_force=documents)
@@ -293,7 +293,7 @@ def test_no_client_matches_two_gateways_in_force_and_no_history_inherits(
         before, after = documents.get(NAME), plan.documents[NAME]
         assert isinstance(after, RegistryDocument)
         if isinstance(before, RegistryDocument):
-            # What was in force is in force or reserved, and what was reserved stays so.
+            # An EUI in force stays in force or becomes reserved; a reserved one stays reserved.
             assert namespaces_of(before) <= namespaces_of(after)
         settled = plan_of(*world, in_force=plan.documents)
         assert plan_of(*world, in_force=settled.documents).payloads == settled.payloads

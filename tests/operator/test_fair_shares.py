@@ -1,4 +1,4 @@
-"""A tenant with many changes delays no other one: namespaces share the rates of statuses and events."""
+"""A tenant with many changes delays no other tenant: namespaces share the rates of statuses and events."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ class Stage:
             self.store.put(decode_resource(GATEWAY, body))
 
     def judge(self, message: str, namespace: str = "") -> None:
-        """Another verdict on everything that there is: as where a GatewayDefaults changes."""
+        """Make a new verdict on everything, as a change of a GatewayDefaults does."""
         judged = {}
         for key, each in self.store.snapshot().resources.items():
             if namespace not in {"", key.namespace}:

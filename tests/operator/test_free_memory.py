@@ -1,4 +1,4 @@
-"""A process gives memory back to the kernel once it is free, in pages that the kernel counts."""
+"""A process returns free memory to the kernel, which counts the pages."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ print(most - before, pages() - before)
 
 
 def _pages(how: str) -> tuple[int, int]:
-    """Return the pages that the process took for 128 MiB, and those that it has kept after these were free."""
+    """Return the pages that 128 MiB took, and those that the process kept after it freed them."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
     took, kept = done.stdout.split()
     return int(took), int(kept)

@@ -17,6 +17,7 @@ from stationkeeper_core.published.documents import (
     TrustedAuthority,
 )
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing import asked_pods, pod_client, pod_events
 from stationkeeper_operator.observing.asked_pods import AskedPods
@@ -69,7 +70,7 @@ REGISTRY = RegistryDocument(
 
 
 class Stage:
-    """The part of an operator that asks the pods, with pods that are real TLS servers."""
+    """The part of an operator that asks the pods, and pods that are real TLS servers."""
 
     def __init__(
         self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None, key_file: Path | None = None
@@ -101,7 +102,7 @@ class Stage:
         )
 
     def lay(self) -> None:
-        """A TrustedCA and a Gateway, judged."""
+        """Add a TrustedCA and a Gateway with their verdicts."""
         specs: dict[Key, dict[str, Any]] = {CA: {"certificates": "x"}, GTW: {"eui": eui(0)}}
         uids = {CA: "uid-acme", GTW: "uid-lorawan-gw-0"}
         for key, spec in specs.items():
@@ -133,8 +134,7 @@ class Stage:
         del self.server.objects[f"/api/v1/namespaces/release/pods/{name}"]
 
     async def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
-        held = {document: before} if before is not None else {}
-        await self.flow.published(held, {document: after}, {document: generation})
+        await self.flow.published({document: document_changes(before, after)}, {document: generation})
 
     def status(self, key: Key) -> dict[str, Any]:
         found: dict[str, Any] = self.server.objects[PATHS[key]]["status"]

@@ -212,7 +212,7 @@ def test_an_anchor_is_kept_from_when_its_renewal_is_published() -> None:
 
 
 def changes_by_time(world: ChangingWorld, key: Key, wait: timedelta) -> bool:
-    """Whether the verdict is another one after a while in which nothing happens; it is compared with a full compile."""
+    """Return whether the verdict changes after a while without events, compared with a full compile."""
     world.happens()
     world.happens()
     before = world.told[key]
@@ -274,7 +274,7 @@ def test_a_gateway_that_is_moved_here_is_accepted_once_the_ca_of_its_certificate
 
 
 def as_new(events: Sequence[Event]) -> WorldChanges:
-    """Nothing of it was there before."""
+    """Return the events as changes of objects that did not exist before."""
     resources = {
         key: ResourceChange(None, found)
         for key, found in events

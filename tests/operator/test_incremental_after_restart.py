@@ -81,7 +81,7 @@ def test_after_a_restart_a_gateway_of_an_event_is_reported_early() -> None:
     compiler = world.restarted()
 
     def compiled() -> set[Key]:
-        """Compile until all is done, or another change waits, as one does once something is told."""
+        """Compile, with a waiting change once a Gateway has a verdict; return the Gateways with a changed verdict."""
         plan = compiler.compile(world.in_force, NOW, lambda: any(key.kind == GATEWAY for key in compiler.verdicts))
         return {key for key in plan.verdicts if key.kind == GATEWAY}
 

@@ -1,4 +1,4 @@
-"""What time alone changes, after all that happened before was compiled."""
+"""Changes by time alone, after everything before was compiled."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the incremental compile depends on, where events at random hardly ever show it."""
+"""Dependencies of the incremental compile that random events hardly ever show."""
 
 import sys
 from hashlib import sha256
@@ -49,7 +49,7 @@ NAME = REGISTRY[bucket_of(EUI64(int(EUIS[0], 16)))]
 
 
 def gateway(key: Key, spec: Any, uid: str = "", age: int = 2, takes_over: str = "") -> Event:
-    """Return a Gateway that is there from now on."""
+    """Return a Gateway that exists from now on."""
     meta = metadata(key.name, key.namespace, age, uid or f"uid-{key.namespace}-{key.name}-0")
     if takes_over:
         meta["annotations"] = {TAKES_OVER: takes_over}
@@ -63,7 +63,7 @@ def document_in(world: ChangingWorld) -> RegistryDocument:
 
 
 def served(*euis: str) -> Event:
-    """Return a TrustedCA of the release that serves these EUIs in the namespaces a and b; all for none."""
+    """Return a TrustedCA of the release that serves these EUIs, or all, in the namespaces a and b."""
     ranges = {"euiRanges": [f"{each}/64" for each in euis]} if euis else {}
     serves = [{"namespace": each, **ranges} for each in ("a", "b")]
     return made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": serves})
@@ -260,7 +260,7 @@ def _one_reservation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_reserved(world: ChangingWorld, *reserved: ReservedEUI) -> None:
-    """Put the document in force back to a version with these reservations, as a person may do from a backup."""
+    """Replace the document in force by a version with these reservations, as a restored backup does."""
     world.in_force[NAME] = replace(document_in(world), reserved=reserved)
 
 
@@ -364,7 +364,7 @@ def test_in_a_full_document_a_refused_spec_still_takes_away_what_it_no_longer_na
 
 
 def naming(key: Key, number: int, age: int = 2) -> Event:
-    """Return a Gateway that names some TrustedCAs: more of them need more space, and allow more."""
+    """Return a Gateway that names some TrustedCAs: with more of them it needs more space, and allows more."""
     names = [sha256(f"{each} {key}".encode()).hexdigest() for each in range(number)]
     return gateway(key, {"eui": EUIS[int(key.name[1])], "lns": PLAIN, "client": {"trustedCAs": names}}, age=age)
 
@@ -376,7 +376,7 @@ def test_an_event_takes_no_space_of_a_gateway_that_waits_to_be_compiled_again(
 ) -> None:
     monkeypatch.setattr(pause, "MOST_WITH_EVENTS", 0)
     world, older = ChangingWorld(), naming(SECOND_A, 1, age=5)
-    # The document of these comes later, and what is in it is compiled first.
+    # Their document comes later, and its Gateways are compiled first.
     euis = [f"{each:016X}" for each in range(100) if bucket_of(EUI64(each)) > bucket_of(EUI64(int(EUIS[0], 16)))]
     others = [("b", f"g{each}", {"eui": each, "lns": PLAIN}) for each in euis]
     if earlier:

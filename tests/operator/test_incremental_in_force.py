@@ -1,4 +1,4 @@
-"""The incremental compile follows documents in force that it did not write like that: put back, or written in part."""
+"""The incremental compile follows documents in force that it did not write: restored, or written in part."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def document_in(world: ChangingWorld, number: int = NUMBERS[0]) -> RegistryDocum
 
 
 def put_back(world: ChangingWorld, *gateways: RegisteredGateway) -> None:
-    """Put the first document back to a version with these Gateways alone, as a person may do from a backup."""
+    """Replace the first document by a version with only these Gateways, as a restored backup does."""
     world.in_force[REGISTRY[NUMBERS[0]]] = replace(document_in(world), gateways=gateways, reserved=())
 
 

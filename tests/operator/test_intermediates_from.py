@@ -1,4 +1,4 @@
-"""Intermediates that a TrustedCA refers to, and the root in `ca.crt` of an intermediate's Secret."""
+"""Intermediates from a reference, and the root in `ca.crt` of an intermediate's Secret."""
 
 import base64
 from typing import Any

@@ -76,7 +76,7 @@ async def test_it_is_known_whether_kopf_watches_and_kopf_logs_nothing_about_sign
                     stop_flag=stop,
                 )
             )
-            while not kopf_internals.is_watching():  # noqa: ASYNC110 - kopf tells nobody
+            while not kopf_internals.is_watching():  # noqa: ASYNC110 - kopf has no event for it
                 await asyncio.sleep(0.01)
             stop.set()
             await asyncio.wait_for(operator, EVENTUALLY)

@@ -134,7 +134,7 @@ async def test_a_refusal_without_a_status_has_that_of_http_and_quotes_nothing(tm
 
 @contextlib.asynccontextmanager
 async def answering(folder: Path, status: int, body: bytes) -> AsyncIterator[KubernetesApi]:
-    """Yield a client of a server that gives every request this answer."""
+    """Yield a client of a server that answers every request in the same way."""
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=status, body=body)

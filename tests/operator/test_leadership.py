@@ -21,7 +21,7 @@ class Clock:
 
 
 class Stage:
-    """Two candidates on one server, with a clock each, as two machines have."""
+    """Two candidates on one server, each with its own clock, as on two machines."""
 
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server

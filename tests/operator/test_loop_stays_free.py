@@ -9,18 +9,26 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 from prometheus_client.core import GaugeMetricFamily
 
-from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument
+from stationkeeper_core.published.documents import (
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+)
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
 from stationkeeper_operator.rollout.certificate_usage import WINDOW, CertificateUsage
+from stationkeeper_operator.rollout.removal_events import RemovalEvents
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
@@ -29,6 +37,7 @@ from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.ports import free_port
+from tests.operator.resource_building import der, make_ca, make_gateway, make_pem
 from tests.operator.seeing import eui
 from tests.operator.test_status_writer import until
 
@@ -73,8 +82,39 @@ async def test_statuses_of_a_document_are_checked_again_in_steps_without_omissio
 async def test_published_documents_are_taken_in_one_by_one() -> None:
     tracker = RolloutTracker(lambda _: None, "release", asks=True)
     flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
-    after = {f"registry-0{number}": _document(number) for number in range(8)}
-    assert await pauses_of(flow.published({}, after, dict.fromkeys(after, 1))) >= 8
+    changes = {f"registry-0{number}": document_changes(None, _document(number)) for number in range(8)}
+    assert await pauses_of(flow.published(changes, dict.fromkeys(changes, 1))) >= 8
+
+
+async def test_removed_records_are_gone_through_in_steps() -> None:
+    tracker = RolloutTracker(lambda _: None, "release", asks=True)
+    flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
+    changes = {f"registry-0{number}": document_changes(_fleet(number), _fleet(number, 0)) for number in range(2)}
+    await flow.published(changes, dict.fromkeys(changes, 1))
+    pauses = await pauses_of(flow.record_removals({TRUST: TrustDocument(release_namespace="release")}, {}))
+    assert pauses >= 2 * FLEET / 1000
+
+
+def test_users_of_a_trusted_ca_are_gone_through_in_steps_and_the_first_by_name_are_told() -> None:
+    anchors = tuple(der(make_pem("root", key=key)) for key in ("old", "new"))
+    before, after = (
+        TrustDocument(
+            release_namespace="release",
+            authorities=(TrustedAuthority(namespace="lorawan", name="acme", uid="acme", anchors=(each,)),),
+        )
+        for each in anchors
+    )
+    gateways = [make_gateway({"eui": eui(number)}, name=f"gw-{number:05}") for number in reversed(range(FLEET))]
+    keys = {each.metadata.uid: each.key for each in gateways}
+    removal_events = RemovalEvents(lambda _: keys, keys.get, awaits_proof=True)
+    resources: list[Resource] = [make_ca({}, uid="acme"), *gateways]
+    present = {each.key: each for each in resources}
+    steps = list(removal_events.announce(document_changes(before, after), after, present))
+    assert steps.count(None) >= FLEET / 1000
+    events = [each for each in steps if each is not None]
+    assert f"in the last 25 h: {FLEET};" in events[0].message
+    told = [each.resource.key.name for each in events[1:]]
+    assert told == [f"gw-{number:05}" for number in range(20)]
 
 
 def test_a_list_of_one_kind_goes_through_the_resources_of_the_others_in_steps() -> None:
@@ -86,6 +126,14 @@ def test_a_list_of_one_kind_goes_through_the_resources_of_the_others_in_steps() 
     assert len(steps) >= 10
     assert set(steps) == {Change.NOTHING}
     assert store.get(gateway(FLEET - 1)) is not None
+
+
+def _fleet(bucket: int, size: int = FLEET) -> RegistryDocument:
+    made = (
+        RegisteredGateway(eui=eui(number), namespace="lorawan", name=f"gw-{number}", uid=f"{bucket}-{number}")
+        for number in range(size)
+    )
+    return RegistryDocument(bucket=bucket, gateways=tuple(made))
 
 
 def _document(bucket: int) -> RegistryDocument:
@@ -105,13 +153,14 @@ def test_gateways_of_a_trusted_ca_are_counted_in_steps_while_others_visit() -> N
     assert steps >= 2
     assert usage.gateways(authority) == FLEET - 10
     assert "uid-0" in usage.users(authority), "it visited meanwhile"
+    assert len(usage.users(authority)) == FLEET - 9
     for _ in usage.counting(NOW):
         pass
     assert usage.gateways(authority) == FLEET - 9
 
 
 class _Collector:
-    """Notes in which thread it is asked, and whether two ask at once."""
+    """Records the threads that call it, and whether two calls overlap."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []

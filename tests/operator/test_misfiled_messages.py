@@ -1,4 +1,4 @@
-"""The message of `Accepted` on a wrong text or file: the cause, and what to do."""
+"""The message of `Accepted` on a wrong text or file says the cause, and what to do."""
 
 import base64
 from typing import Any
@@ -62,7 +62,7 @@ FILES = [
 
 
 def said(spec: dict[str, Any], content: bytes | None = None) -> tuple[str, str]:
-    """Return the reason and the message for a TrustedCA, which nothing is published of."""
+    """Return the reason and the message for a TrustedCA; check that nothing of it is published."""
     resource = make_ca(spec)
     referenced = None if content is None else secret_of({"ca": base64.b64encode(content).decode()}, label="trust")
     plan = plan_of(resource, referenced=referenced)

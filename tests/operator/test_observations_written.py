@@ -53,7 +53,7 @@ class Stage:
         )
 
     def lay(self, gateways: int) -> None:
-        """So many Gateways whose conditions are written already, and the TrustedCA that vouches for them."""
+        """Add Gateways whose conditions are written already, and the TrustedCA that vouches for them."""
         ca = {"name": "acme", "namespace": "lorawan", "uid": "uid-acme", "resourceVersion": "1"}
         self.store.put(decode_resource(TRUSTED_CA, {"metadata": ca, "spec": {"certificates": "x"}}))
         for number in range(gateways):

@@ -1,4 +1,4 @@
-"""The check of what turns compile: a difference is counted, and the full result wins."""
+"""The check of the incremental compile: a difference is counted, and the full result wins."""
 
 import asyncio
 import logging

@@ -18,7 +18,7 @@ from stationkeeper_operator.watching.resource_store import ResourceStore
 
 
 def _permit() -> None:
-    """This process leads."""
+    """Allow every write: this process leads."""
 
 
 async def test_a_term_that_ends_just_when_something_was_published_ends() -> None:

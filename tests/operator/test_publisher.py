@@ -57,7 +57,7 @@ class Stage:
         self.begin_anew()
 
     def begin_anew(self, floor: GenerationFloor | None = None) -> None:
-        """Another process, or another term of one that has this floor, leads."""
+        """Let another process lead, or another term of the process with this floor."""
         self.publisher = Publisher(self._api, "release", self._permit, self.clock, lambda: "", floor)
 
     def _permit(self) -> None:

@@ -1,4 +1,4 @@
-"""One turn over a small API server: a resource with unknown references is not judged."""
+"""One turn with a small API server: a resource with unknown references is not judged."""
 
 import base64
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
@@ -20,7 +21,7 @@ from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
-from stationkeeper_operator.turns import judging
+from stationkeeper_operator.turns import judging, known_resources
 from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
@@ -44,7 +45,7 @@ WITH_TOKEN = {**LNS, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "k
 
 
 class OverheardStatusLoop(StatusLoop):
-    """Keeps the judgements that it was given."""
+    """A status loop that records its judgements."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -96,7 +97,7 @@ class Stage:
 
 
 def _permit() -> None:
-    """This process leads."""
+    """Allow every write: this process leads."""
 
 
 def _now() -> datetime:
@@ -298,3 +299,37 @@ async def test_a_preparation_does_not_go_through_all_named_secrets(
     assert await stage.reconciler.turn() is Turn.AGAIN
     assert gone_through == [1]
     assert stage.reasons() == {}
+
+
+async def test_written_statuses_are_taken_in_without_another_judgement(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.put(SHORT, {"eui": "0000000000000001", "lns": LNS})
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+    for _ in range(2):
+        assert await stage.reconciler.turn() is Turn.DONE
+    taken_in: list[Key] = []
+    monkeypatch.setattr(stage.tracker, "take_in_resources", taken_in.extend)
+    stage.status.judgements.clear()
+    compiled = stage.compiled("Gateway")
+    stage.put(SHORT, {"eui": "0000000000000001", "lns": LNS}, {"lastSeen": "2026-01-01T00:00:00Z"})
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS, "suspended": True})
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert stage.status.judgements.keys() == {LONG}
+    assert taken_in == [LONG]
+    assert stage.compiled("Gateway") == compiled + 1
+    assert stage.store.restated == 0
+
+
+async def test_very_many_written_statuses_cause_a_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_resources, "MOST_RESTATED", 2)
+    for key, eui in ((SHORT, "0000000000000001"), (LONG, "0000000000000002")):
+        stage.put(key, {"eui": eui, "lns": LNS})
+    assert await stage.reconciler.turn() is Turn.DONE
+    stage.known.changes.clear()
+    for key, is_enough in ((SHORT, False), (LONG, True)):
+        resource = stage.store.get(key)
+        assert resource is not None
+        metadata = replace(resource.metadata, resource_version=str(resource.metadata.version + 10))
+        stage.known.take_in_write(replace(resource, metadata=metadata))
+        assert stage.known.changes.is_waiting is is_enough

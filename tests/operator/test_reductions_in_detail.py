@@ -1,4 +1,4 @@
-"""Each single change that makes a document or a spec accept less, and the nearest change that does not."""
+"""Each single change that makes a document or a spec accept less, and the most similar change that does not."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How one count of registry documents takes over from another, in the pure part."""
+"""One count of registry documents replaces another: the pure part."""
 
 import random
 from typing import Any
@@ -109,8 +109,8 @@ def _large(eui: str, size: int = 16_000) -> RegisteredGateway:
     return gateway(eui, lns_credentials=random.Random(eui).randbytes(size))  # noqa: S311 - incompressible, no secret
 
 
-def _of_onenumber_of(count: int) -> list[str]:
-    """EUIs of one bucket of 16."""
+def _of_one_bucket(count: int) -> list[str]:
+    """Return EUIs of one bucket of 16."""
     return [format_hex(EUI64(number)) for number in range(60_000) if bucket_of(EUI64(number), 16) == 0][:count]
 
 
@@ -122,7 +122,7 @@ def _begun(gateways: list[RegisteredGateway], configured: int = 16, leading: int
 
 
 def test_a_count_that_is_too_small_does_not_begin_and_the_gateways_say_so() -> None:
-    gateways = [_large(eui) for eui in _of_onenumber_of(80)]
+    gateways = [_large(eui) for eui in _of_one_bucket(80)]
     found = _begun(gateways)
     assert records(found.plan.documents, 64) == {each.uid: each for each in gateways}
     assert not any(place_of(name) is not None and not found.leads(name) for name in found.plan.payloads)
@@ -134,14 +134,14 @@ def test_a_count_that_is_too_small_does_not_begin_and_the_gateways_say_so() -> N
 
 
 def test_a_count_that_holds_all_begins_and_its_documents_come_last() -> None:
-    gateways = [_large(eui) for eui in _of_onenumber_of(30)]
+    gateways = [_large(eui) for eui in _of_one_bucket(30)]
     found = _begun(gateways)
     assert records(found.plan.documents, 16) == {each.uid: each for each in gateways}
     assert found.last == set(layout_of(16).registry)
 
 
 def test_a_gateway_without_space_in_the_former_count_says_so_and_displaces_none() -> None:
-    euis = _of_onenumber_of(80)
+    euis = _of_one_bucket(80)
     old = [_large(eui) for eui in euis[:50]]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
     after = [*old, *(_large(eui) for eui in euis[50:])]
@@ -165,7 +165,7 @@ def test_a_gateway_without_space_in_the_former_count_says_so_and_displaces_none(
 def test_a_reduction_acts_in_a_full_former_count_even_where_the_rest_of_the_change_does_not_fit(
     narrower: dict[str, Any], grown: bool
 ) -> None:
-    euis = _of_onenumber_of(58)
+    euis = _of_one_bucket(58)
     old = [_large(eui) for eui in euis]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
     changed = _large(euis[0], 200_000) if grown else old[0]

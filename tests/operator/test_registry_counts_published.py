@@ -1,4 +1,4 @@
-"""How one count of registry documents takes over from another, over a small API server."""
+"""One count of registry documents replaces another, with a small API server."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ class Stage:
         self.begin(16)
 
     def begin(self, configured: int, term: str = "one") -> None:
-        """Another process leads, which the release has configured with this count."""
+        """Let another process lead, with this configured count."""
         store = self.store = ResourceStore()
         self.known = KnownResources(store)
         events = EventRecorder(self.api, "test", _permit)
@@ -84,14 +84,14 @@ class Stage:
             self.put(name, spec)
 
     def chart(self, buckets: int) -> None:
-        """Create the Secrets of a count, as an upgrade does: those that are there stay as they are."""
+        """Create the Secrets of a count, as an upgrade does; existing ones do not change."""
         for document in layout_of(buckets).documents:
             path = f"{SECRETS}/{secret_name(document)}"
             if path not in self.server.objects:
                 self.server.put(path, {})
 
     def pods(self, *counts: int | None) -> None:
-        """Lets there be these pods and no others; None is one of an older chart."""
+        """Set the existing pods; None is a pod of an older chart."""
         for path in [each for each in self.server.objects if each.startswith(f"{PODS}/")]:
             del self.server.objects[path]
         for number, buckets in enumerate(counts):
@@ -111,7 +111,7 @@ class Stage:
         self.store.remove(resource)
 
     async def settle(self) -> None:
-        """Turns until one says that all is done."""
+        """Take turns until one reports that everything is done."""
         for _ in range(5):
             await self.counts.update()
             if await self.reconciler.turn() is Turn.DONE:
@@ -132,7 +132,7 @@ class Stage:
 
 
 def _permit() -> None:
-    """This process leads."""
+    """Allow every write: this process leads."""
 
 
 def _now() -> datetime:
@@ -141,7 +141,7 @@ def _now() -> datetime:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """A release with 16 registry documents and two pods, and some Gateways in force."""
+    """Yield a release with 16 registry documents and two pods, and some Gateways in force."""
     async with small_api_server(tmp_path) as (server, api):
         found = Stage(server, api)
         found.chart(16)

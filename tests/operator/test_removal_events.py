@@ -21,13 +21,14 @@ from tests.operator.resource_building import der, make_ca, make_gateway, make_pe
 ROOT, NEW = make_pem("root", key="old"), make_pem("root", key="new")
 RENEWED = make_pem("root", key="old", end=700)
 GATEWAYS = [make_gateway({"eui": f"{number:016X}"}, name=f"gw-{number:03}") for number in range(299)]
+KEYS = {each.metadata.uid: each.key for each in GATEWAYS}
 
 
 class Told:
     """The recorded events."""
 
-    def __init__(self, events: Iterable[RemovalEvent]) -> None:
-        told = list(events)
+    def __init__(self, events: Iterable[RemovalEvent | None]) -> None:
+        told = [each for each in events if each is not None]
         assert all(each.kind == "Warning" for each in told)
         self.events = [(each.resource.key.name, each.reason, each.message) for each in told]
 
@@ -47,8 +48,8 @@ def told(
     *others: TrustedAuthority,
     used: bool = True,
 ) -> Told:
-    users = frozenset(each.metadata.uid for each in GATEWAYS) if used else frozenset[str]()
-    removal_events = RemovalEvents(lambda key: users if key.name == "acme" else (), awaits_proof=False)
+    users = frozenset(KEYS) if used else frozenset[str]()
+    removal_events = RemovalEvents(lambda key: users if key.name == "acme" else (), KEYS.get, awaits_proof=False)
     old = TrustDocument(release_namespace="stationkeeper", authorities=(before, *others))
     new = TrustDocument(
         release_namespace="stationkeeper", authorities=tuple(each for each in (after, *others) if each is not None)
@@ -163,7 +164,7 @@ def test_a_source_that_was_renewed_without_the_old_ca_is_such_a_change() -> None
     before = plan_of(make_ca({"certificates": ROOT})).documents
     resource = make_ca({"certificates": NEW})
     after = plan_of(resource, in_force=before).documents
-    removal_events = RemovalEvents(lambda _: {GATEWAYS[0].metadata.uid}, awaits_proof=False)
+    removal_events = RemovalEvents(lambda _: {GATEWAYS[0].metadata.uid}, KEYS.get, awaits_proof=False)
     new = after[TRUST]
     assert isinstance(new, TrustDocument)
     present: Mapping[Key, Resource] = {resource.key: resource, GATEWAYS[0].key: GATEWAYS[0]}

@@ -1,4 +1,4 @@
-"""The write that removes a record also notes the removal, so that the present leader reports it once."""
+"""The write that removes a record also notes the removal, so that the leader at that time reports it once."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ PATH = path(TRUST)
 
 
 class Stage:
-    """One leader after the other."""
+    """Several leaders, one after another."""
 
     def __init__(self, server: SmallApiServer, publisher: Publisher) -> None:
         self.server, self.publisher = server, publisher
@@ -48,7 +48,7 @@ class Stage:
 
 @pytest.fixture
 async def stages(tmp_path: Path) -> AsyncIterator[tuple[Stage, Stage]]:
-    """Two terms of leadership; both have read what is in force."""
+    """Return two terms of leadership; both have read the documents in force."""
     async with small_api_server(tmp_path) as (server, api):
         for document in layout_of(16).documents:
             server.put(path(document), {})

@@ -82,7 +82,7 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
 
 
 def merge_list(store: ResourceStore, listing: ListInProgress, version: str) -> Change:
-    """Take in a whole LIST; return the greatest of its changes."""
+    """Take in a whole LIST; return the gravest of its changes."""
     return max(store.merge_steps(listing, version), key=lambda change: change.value, default=Change.NOTHING)
 
 
@@ -201,7 +201,7 @@ class TestLists:
 
     @given(st.permutations(range(6)), st.integers(0, 5))
     def test_a_list_in_between_and_any_order_of_events_end_in_the_truth(self, order: list[int], at: int) -> None:
-        # The history: created at 1, changed at 2, deleted at 3, created anew at 4, changed at 5, deleted at 6.
+        # The history: created at 1, changed at 2, deleted at 3, created again at 4, changed at 5, deleted at 6.
         history = [gateway(version, uid="u1" if version < 4 else "u2") for version in range(1, 7)]
         deletions, truth = {3, 6}, {1: 1, 2: 2, 4: 4, 5: 5}
         store = ResourceStore()

@@ -16,7 +16,7 @@ GATEWAYS = resource_path(GATEWAY, "team")
 
 
 class Listed:
-    """A store that LISTs of a small API server fill, two items a page."""
+    """A store, filled by LISTs of a small API server with two items a page."""
 
     def __init__(self, server: SmallApiServer, store: ResourceStore, resync: Resync) -> None:
         self.server = server

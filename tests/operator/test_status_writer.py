@@ -38,7 +38,7 @@ class Stage:
         self.running: asyncio.Task[None] | None = None
 
     def lead(self) -> None:
-        """A term of leadership begins; the one before is over."""
+        """Begin a term of leadership, and end the one before."""
         self.stop()
         self.writer = StatusLoop(
             StatusWriter(self.api, self.permit, "release"),

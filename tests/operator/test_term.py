@@ -1,4 +1,4 @@
-"""A term of leadership over a small API server: it begins empty, and has no effect after its end."""
+"""A term of leadership with a small API server: it begins empty, and has no effect after its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ ROOF = Key(GATEWAY, "team", "roof")
 
 
 class Stage:
-    """A process that leads again and again."""
+    """A process that leads several times."""
 
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server
@@ -102,7 +102,7 @@ async def test_a_term_reads_the_documents_before_its_first_turn(stage: Stage) ->
 
 @pytest.fixture
 def taken_in(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[Key]]:
-    """The resources that compilers take in, each time."""
+    """Record the resources that compilers take in, for each call."""
     found: list[frozenset[Key]] = []
     original = TurnCompiler.take_in
 

@@ -1,4 +1,4 @@
-"""A GatewayDefaults that gives each gateway a token of its own, from one Secret keyed by EUI."""
+"""A GatewayDefaults that gives each gateway its own token, from one Secret with EUIs as keys."""
 
 import base64
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Events that happen at random in a small cluster, as steps for `ChangingWorld`."""
+"""Random events in a small cluster, as steps for `ChangingWorld`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -97,7 +97,7 @@ _SERVES: tuple[dict[str, Any], ...] = (
 
 
 def _mostly(draw: st.DrawFn, usual: Any, values: Sequence[Any]) -> Any:
-    """Draw what a resource usually has, or any of `values`: most events then change a part or two of what is there.
+    """Draw the usual value of a part, or any of `values`: most events then change only one or two parts.
 
     If each event changed everything, a missed change of one part would hardly ever show.
     """
@@ -170,7 +170,7 @@ def _secrets(draw: st.DrawFn) -> Event:
 
 
 def _beginning() -> list[Event]:
-    """Return a cluster in which each kind of dependency is there, for what happens at random to change."""
+    """Return a cluster with each kind of dependency, which the random events then change."""
     secrets = [
         secret(Reference(SECRET, namespace, name), contents[0])
         for namespace in NAMESPACES
@@ -203,7 +203,7 @@ _WAITS = st.sampled_from([timedelta(), timedelta(), timedelta(seconds=1), timede
 
 
 def steps(number: int) -> st.SearchStrategy[list[Step]]:
-    """Sequences of so many steps at most, each a few events, after a beginning that is always the same."""
+    """Return a strategy for at most that many steps, each with a few events, after a fixed beginning."""
 
     def one(least: int, most: int) -> st.SearchStrategy[Step]:
         return st.builds(

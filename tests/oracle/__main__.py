@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def main() -> None:
-    """Run as many comparisons as are asked for; exit 1 where one differs."""
+    """Run the requested number of comparisons; exit with 1 if one differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
     parser.add_argument("--decisions", type=int, default=20_000, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same decisions")

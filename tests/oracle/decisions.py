@@ -1,4 +1,4 @@
-"""Random decisions of the core, each compared with what `openssl verify` and the plain rules say."""
+"""Random decisions of the core, each compared with `openssl verify` and the plain rules."""
 
 import random
 import tempfile
@@ -32,13 +32,13 @@ _SHARE_ASKED_AGAIN = 0.2
 
 @dataclass
 class Report:
-    """What came out.
+    """The result of the comparisons.
 
     Attributes:
         seed: of the PKI.
-        decisions: how many were compared.
-        wrong: the first that differ, in words.
-        kinds: how many of each kind there were.
+        decisions: the number of comparisons.
+        wrong: the first differences, in words.
+        kinds: the number of decisions of each kind.
     """
 
     seed: int = 0
@@ -47,18 +47,18 @@ class Report:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Report") -> None:
-        """Count `other` in."""
+        """Add the counts of `other`."""
         self.decisions += other.decisions
         self.wrong += other.wrong
         self.kinds += other.kinds
 
 
 def compare(seed: int, decisions: int = DECISIONS_A_PKI) -> Report:
-    """Compare so many decisions over one random PKI.
+    """Compare decisions over one random PKI.
 
     Args:
-        seed: gives the PKI and all that is decided over it.
-        decisions: how many.
+        seed: gives the PKI and all questions.
+        decisions: the number of decisions.
     """
     chance, report = random.Random(seed), Report(seed)  # noqa: S311 - repeatable
     pki = make_pki(chance)
@@ -70,7 +70,7 @@ def compare(seed: int, decisions: int = DECISIONS_A_PKI) -> Report:
 
 
 class _Comparison:
-    """The decisions over one PKI, one after the other, with the trust changed between."""
+    """The decisions over one PKI, one after another; the trust changes between them."""
 
     def __init__(self, chance: random.Random, model: Model, pki: Pki, report: Report) -> None:
         self._chance = chance
@@ -81,7 +81,7 @@ class _Comparison:
         self._last: Question | None = None
 
     def run(self, decisions: int) -> None:
-        """Compare so many."""
+        """Compare that many."""
         states: list[_State] = []
         while self._report.decisions < decisions:
             states = [*states[-1:], self._change(states[-1] if states else None)]
@@ -101,7 +101,7 @@ class _Comparison:
         chance, time = self._chance, self._chance.choice(TIMES)
         if self._last is not None and chance.random() < _SHARE_ASKED_AGAIN:
             return replace(self._last, time=time)
-        # Most leave something to decide: a chain ends in an anchor of somebody's, and what it needs may be presented.
+        # Most need a decision: a chain ends in an anchor of a TrustedCA, and the client may present the rest.
         chain = chance.choice(state.vouchable[time]) if chance.random() < 0.8 else (chance.choice(self._pki.leaves),)
         needed = chain[1:-1] if chance.random() < 0.6 else ()
         sent = [*needed, *chance.sample(self._pki.cas, chance.choice((0, 0, 0, 1, 2, 4)))]
@@ -134,7 +134,7 @@ class _Comparison:
 
 @dataclass(frozen=True)
 class _State:
-    """What is in force, for the model and for the core, and the chains that end in an anchor at each time."""
+    """The configuration in force, for the model and for the core, and the chains that end in an anchor at each time."""
 
     world: World
     snapshot: Snapshot
@@ -155,11 +155,11 @@ class _Case:
 
     @property
     def is_exact(self) -> bool:
-        """Whether each TrustedCA says what it would if no path were left out."""
+        """Whether each TrustedCA decides as it would if no path were left out."""
         return all(self._said(each) == self.model.outcome(each, self.question) for each in self._asked())
 
     def differences(self) -> list[str]:
-        """Return what the core says, and `openssl verify` and the rules do not."""
+        """Return the differences between the core and `openssl verify` with the rules."""
         found = []
         expected = {}
         for trusted in self._asked():
@@ -186,7 +186,7 @@ class _Case:
         return next((GOOD if each.is_sound else REFUSED for each in paths), NONE)
 
     def _expected(self, trusted: Trusted) -> frozenset[str]:
-        """One answer, and more where the core says that it left paths out."""
+        """Return the expected answer; several if the core says that it left paths out."""
         if self.is_cut:
             return self.model.outcomes(trusted, self.question, all_configured=not self.judgement.budget_spent)
         return frozenset((self.model.outcome(trusted, self.question),))

@@ -1,6 +1,6 @@
-"""Random configurations over a PKI, and the rules once more in their plainest form.
+"""Random configurations over a PKI, and the rules in their plainest form.
 
-Nothing in here knows how paths are searched: every chain that `openssl verify` takes is there, and the rules pick.
+This model knows no search for paths: it has every chain that `openssl verify` accepts, and the rules select.
 """
 
 import random
@@ -31,7 +31,7 @@ Holder = RegisteredGateway | ReservedEUI
 
 @dataclass(frozen=True)
 class Crl:
-    """What the CRL of a key says: the serial numbers that it revokes, and until when it is good."""
+    """The CRL of a key: the revoked serial numbers, and the end of its validity."""
 
     key: int
     serials: frozenset[int]
@@ -40,7 +40,7 @@ class Crl:
 
 @dataclass(frozen=True)
 class Trusted:
-    """One TrustedCA, in the oracle's terms."""
+    """A TrustedCA, in the terms of the oracle."""
 
     record: TrustedAuthority
     anchors: tuple[Issued, ...]
@@ -52,7 +52,7 @@ class Trusted:
 
 @dataclass(frozen=True)
 class World:
-    """What is in force at one time."""
+    """The configuration in force at one time."""
 
     trusted: tuple[Trusted, ...]
     holders: tuple[Holder, ...]
@@ -60,7 +60,7 @@ class World:
 
 @dataclass(frozen=True)
 class Question:
-    """A certificate, what was presented with it, and when."""
+    """A certificate, the certificates presented with it, and the time."""
 
     leaf: Issued
     presented: tuple[Issued, ...]
@@ -72,7 +72,7 @@ class Model:
 
     Args:
         pki: its certificates.
-        verdicts: what `openssl` says of its chains.
+        verdicts: the verdicts of `openssl` on its chains.
     """
 
     def __init__(self, pki: Pki, verdicts: Verdicts) -> None:
@@ -80,14 +80,14 @@ class Model:
         self._verdicts = verdicts
 
     def vouchable(self, world: World, time: datetime) -> list[Chain]:
-        """Return the chains that lead to somebody's anchor."""
+        """Return the chains that end in an anchor of any TrustedCA."""
         anchors = {anchor for each in world.trusted for anchor in each.anchors}
         return [
             chain for leaf in self._pki.leaves for chain in self._verdicts.chains(leaf, time) if chain[-1] in anchors
         ]
 
     def outcome(self, trusted: Trusted, question: Question) -> str:
-        """Return what one TrustedCA says of a certificate."""
+        """Return the verdict of one TrustedCA on a certificate."""
         chains = self._usable(trusted, question, question.presented)
         if not chains:
             return NONE
@@ -96,12 +96,12 @@ class Model:
         return GOOD if any(not self._is_refused(trusted, chain, question.time) for chain in chains) else REFUSED
 
     def outcomes(self, trusted: Trusted, question: Question, *, all_configured: bool) -> frozenset[str]:
-        """Return what one TrustedCA may say where chains were left out.
+        """Return the possible verdicts of one TrustedCA if chains were left out.
 
         Args:
             trusted: the TrustedCA.
-            question: what it is asked.
-            all_configured: whether just chains by presented certificates were left out, not those without.
+            question: the question.
+            all_configured: whether only chains by presented certificates were left out.
         """
         chains = self._usable(trusted, question, question.presented)
         certain = self._usable(trusted, question, ()) if all_configured else []
@@ -118,12 +118,12 @@ class Model:
 
     @staticmethod
     def openings(world: World, leaf: Issued, said: Mapping[str, frozenset[str]]) -> set[str | None]:
-        """Return the uids of the Gateways that a certificate may open, None for none of them.
+        """Return the uids of the Gateways that a certificate may give access to; None for no Gateway.
 
         Args:
-            world: whose Gateways.
+            world: has the Gateways.
             leaf: the certificate.
-            said: what each TrustedCA that is asked about one of them may say.
+            said: the possible verdicts of each TrustedCA that is asked about one of them.
         """
         found: set[str | None] = set()
         holders = [each for each in world.holders if each.eui == leaf.subject]

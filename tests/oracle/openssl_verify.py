@@ -1,7 +1,7 @@
-"""What the `openssl` command says of every chain of a PKI, in few runs of it.
+"""The verdicts of the `openssl` command on every chain of a PKI, in few runs of it.
 
-A chain counts where `openssl verify` takes it for the purpose sslclient, with its last certificate as the only trust
-and its other CA certificates as the only help, and builds a chain of just that length.
+A chain counts if `openssl verify` accepts it for the purpose sslclient, with its last certificate as the only trust
+anchor and its other CA certificates as the only help, and builds a chain of exactly that length.
 """
 
 import re
@@ -27,7 +27,7 @@ class Verdicts:
 
     Args:
         pki: the certificates.
-        folder: where they are written.
+        folder: the folder for their files.
     """
 
     def __init__(self, pki: Pki, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Verdicts:
         return self._chains[leaf, time]
 
     def issued(self, issuer: Issued, certificate: Issued) -> bool:
-        """Return whether `issuer` has the name of the certificate's issuer, and its key signed it."""
+        """Return whether `issuer` has the name of the certificate's issuer, and its key made the signature."""
         return certificate.issuer == issuer.subject and self._signs(issuer, certificate)
 
     def _ask(self, pki: Pki, top: Chain, time: datetime) -> None:
@@ -75,7 +75,7 @@ class Verdicts:
     def _verified(
         self, anchor: str, helpers: list[str], leaves: list[int], time: datetime
     ) -> Iterator[tuple[int, int]]:
-        """Yield the numbers of the leaves that verify, each with the length of the chain that was built."""
+        """Yield the numbers of the verified leaves, each with the length of the built chain."""
         command = ["openssl", "verify", "-partial_chain", "-purpose", "sslclient", "-show_chain"]
         command += ["-attime", str(int(time.timestamp())), "-trusted", anchor]
         for helper in helpers:
@@ -93,7 +93,7 @@ class Verdicts:
             length += line.startswith("depth=")
 
     def _tops(self, pki: Pki) -> Iterator[Chain]:
-        """Yield every chain of CA certificates, the last one being the anchor, in which each signed the one before."""
+        """Yield every chain of CA certificates up to an anchor; each one signed the one before."""
         begun: list[Chain] = [(each,) for each in pki.cas]
         while begun:
             top = begun.pop()
@@ -102,7 +102,7 @@ class Verdicts:
             begun += [(each, *top) for each in below if self._signs(top[0], each)]
 
     def _is_signed(self, chain: Chain) -> bool:
-        """Return whether each signed the one before: of helpers with one name, OpenSSL may have another order."""
+        """Return whether each signed the one before: with helpers of one name, OpenSSL may use another order."""
         return all(self._signs(issuer, each) for each, issuer in pairwise(chain))
 
     def _signs(self, issuer: Issued, certificate: Issued) -> bool:

@@ -1,4 +1,4 @@
-"""Random certificates that meet in names and keys: chains, cross-signs, twins, self-issued ones, of all constraints."""
+"""Random certificates that share names and keys: chains, cross-signs, twins, self-issued ones, with all constraints."""
 
 import hashlib
 import random
@@ -64,14 +64,14 @@ class Issued:
 
 @dataclass(frozen=True)
 class Pki:
-    """Everything that may be trusted or presented."""
+    """All certificates that may be trusted or presented."""
 
     cas: tuple[Issued, ...]
     leaves: tuple[Issued, ...]
 
 
 def make_pki(chance: random.Random, cas: int = 9, leaves: int = 14) -> Pki:
-    """Return a PKI of so many CA certificates and end-entity certificates."""
+    """Return a PKI with that many CA certificates and end-entity certificates."""
     made: list[Issued] = []
     for number in range(cas):
         subject, own = chance.choice(_NAMES[: 2 + number // 2]), chance.randrange(_KEYS)

@@ -1,7 +1,7 @@
-"""What the core asks OpenSSL of a PKI, and reads of it, kept while that PKI lasts.
+"""Cache the core's questions to OpenSSL about a PKI, and its parsed certificates, for the time of that PKI.
 
-The functions are the core's own and depend on their arguments alone. Of one PKI the same few certificates come back in
-thousands of decisions; kept, a decision costs its search, so that a million can be compared.
+The functions are the core's own and depend only on their arguments. The same few certificates of a PKI come back in
+thousands of decisions. With the cache, a decision costs only its search, so that a million can be compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from stationkeeper_core.x509.openssl import load
 
 @contextmanager
 def kept_answers() -> Iterator[None]:
-    """Make the core keep what it reads and verifies."""
+    """Make the core cache its parsed certificates and its verifications."""
     with ExitStack() as stack:
         parse = cache(parse_certificate)
         for module in (client_certificate, path_certificate):

@@ -1,12 +1,12 @@
 """The blocks of code of a page, and what their titles mean to the tests.
 
-- `sh` is run, each block by a bash of its own, in one folder for the page. Its title may say otherwise:
+- A block `sh` is run by its own bash, in one folder for the page. Its title may say otherwise:
   "Not run in our tests: why", "Leave it running", "Exits with 1".
-- `text` is what the block before it prints; `…` is anything. With "After some seconds" that block is run again
-  until it prints this. With "It says" it is what the block that was left running prints.
-- A comment `<!-- before: … -->` has commands that make what a reader of the page has already; they are run.
+- A block `text` is the output of the block before it; `…` stands for any text. With "After some seconds", that block is
+  run again until it prints this. With "It says", it is the output of the block that was left running.
+- A comment `<!-- before: … -->` has commands that make what a reader of the page already has; they are run.
 - Any other block whose title is a file's name is that file.
-- `console` is a transcript, of pages that are not run: commands after `$ `, and what they print.
+- A block `console` is a transcript, of pages that are not run: commands after `$ `, and their output.
 """
 
 import re
@@ -62,8 +62,8 @@ class Block:
 
     Attributes:
         place: the page and the line, for people.
-        language: the first word behind the fence.
-        title: empty where it has none.
+        language: the first word after the fence.
+        title: empty if it has none.
         text: without the fences, and without the indentation of the fence.
     """
 
@@ -74,12 +74,12 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is a command that the tests run."""
+        """Whether the tests run it."""
         return self.language == "sh" and not self.title.startswith(NOT_RUN)
 
     @property
     def exit_code(self) -> int:
-        """How it ends, by its title."""
+        """The expected exit code, from its title."""
         found = _EXIT.fullmatch(self.title)
         return int(found[1]) if found else 0
 
@@ -90,12 +90,12 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The name of the file that it is; empty where it is none."""
+        """The name of the file that it is; empty if it is none."""
         return self.title if _FILE.fullmatch(self.title) else ""
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the blocks of a page, in its order."""
+    """Return the blocks of a page, in order."""
     return list(_blocks(page))
 
 
@@ -122,7 +122,7 @@ def _block(place: str, opened: re.Match[str], lines: list[str]) -> Block:
 
 
 def scripts(block: Block) -> str:
-    """Return what a shell is to run of a block: of a transcript, what follows each `$ `."""
+    """Return the shell scripts in a block; in a transcript, the commands after each `$ `."""
     if block.language != "console":
         return block.text
     found = list[str]()

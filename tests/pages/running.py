@@ -1,4 +1,4 @@
-"""Runs the blocks of a page, as a reader would."""
+"""Run the blocks of a page, as a reader would."""
 
 import os
 import re
@@ -18,13 +18,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Reader:
-    """Somebody at a terminal, in a folder of their own, who does what a page says.
+    """A reader at a terminal, in a separate folder, who follows a page.
 
     Args:
-        folder: where they are; exists. It is their home too.
-        path: folders with programs, besides those of the system.
+        folder: exists; also the reader's home.
+        path: folders with programs, in addition to those of the system.
         environment: more variables.
-        replaced: what they have to write otherwise, such as a port, by what the page has.
+        replaced: texts of the page that the reader writes differently, such as a port, with their replacements.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Reader:
             each.wait(30)
 
     def do(self, block: Block) -> None:
-        """Do what a block says, and see that it comes out as the page has it.
+        """Follow a block, and check that the result is the one on the page.
 
         Raises:
-            AssertionError: it does not.
+            AssertionError: it is not.
         """
         if block.language == "text":
             self._compare(block)
@@ -117,11 +117,11 @@ class Reader:
 
 
 def unsaid(shown: str, said: str) -> str:
-    """Return the first line of `shown` that `said` does not have after the lines before; empty where it has all.
+    """Return the first line of `shown` that is not in `said` after the earlier lines; empty if all are there.
 
     Args:
-        shown: by a page; `…` stands for anything in a line.
-        said: by a program.
+        shown: the output on a page; `…` stands for any text in a line.
+        said: the output of a program.
     """
     lines = iter(_COLOUR.sub("", said).splitlines())
     for line in filter(str.strip, shown.splitlines()):

@@ -1,4 +1,4 @@
-"""Every command on every page: it is shell, and what it gives to our own programs, they take."""
+"""Every command on every page is valid shell, and our own programs accept their command lines."""
 
 import argparse
 import re
@@ -42,7 +42,7 @@ TITLE = re.compile(rf"{LEFT_RUNNING}|{re.escape(NOT_RUN)}\S.*|Exits with [1-9]\d
 
 
 def simple_commands(script: str) -> Iterator[list[str]]:
-    """Yield the words of each command of a script, without what a shell does around them."""
+    """Yield the words of each command of a script, without the shell syntax around them."""
     joined = COMMENT.sub("", HEREDOC.sub(r"\2\n", script)).replace("\\\n", " ")
     lexer = shlex.shlex(joined, posix=True, punctuation_chars=f"{OPERATORS}\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t", "", True
@@ -66,7 +66,7 @@ def ours(script: str) -> Iterator[list[str]]:
 
 
 def problem(words: list[str]) -> str:
-    """Return what our program says against a command line; empty where it takes it."""
+    """Return our program's objection to a command line; empty if it accepts it."""
     name, *arguments = (VARIABLE.sub("0123456789ABCDEF", each) for each in words)
     try:
         if name in SERVERS:
@@ -87,7 +87,7 @@ def problem(words: list[str]) -> str:
 
 
 def take(command: click.Command, arguments: list[str]) -> None:
-    """Read a command line as `command` does, but open no file."""
+    """Parse a command line as `command` does, but open no file."""
     if not arguments or arguments[0] in {"--help", "--version"}:
         return
     if isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""The pages that need no cluster: every command on them is run, and comes out as they say."""
+"""The pages that need no cluster: every command runs, with the result on the page."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""The real operator on a real API server, with a proxy between the two that perturbs what they say: see `run.py`."""
+"""The real operator on a real API server, with a proxy between them that disturbs their messages: see `run.py`."""

@@ -1,7 +1,8 @@
-"""Perturb the operator by many seeds: `uv run --frozen python -m tests.perturbation --runs 200`.
+"""Disturb the operator with many seeds: `uv run --frozen python -m tests.perturbation --runs 200`.
 
-It prints how often each perturbation and each deed of a user happened, and what did not hold, with the seed. The same
-seed perturbs the same requests again; real processes differ in what they do first, so a finding may need some tries.
+It prints how often each perturbation and each action of a user happened, and each violation with its seed. The same
+seed disturbs the same requests again. Real processes do not always act in the same order, so a violation may need some
+tries.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
+from stationkeeper_tools.programs.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from tests.perturbation.bugs import BUGS
 from tests.perturbation.plan import Plan
@@ -33,7 +34,7 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="stop after the first run with a finding")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    # So that what was started ends too.
+    # So that the started processes end too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(_say))
     seeds = [seed for seed in range(options.first, options.first + options.runs) for _ in range(options.again)]

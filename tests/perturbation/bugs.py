@@ -1,4 +1,4 @@
-"""Deliberate bugs of the operator, which the perturbation has to find: each is a change of one function."""
+"""Deliberate bugs of the operator that the perturbation must find; each is a change of one function."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ class Bug:
     """One bug.
 
     Attributes:
-        what: the operator does.
-        plant: has this process' operator do it.
+        what: what the operator does wrong.
+        plant: makes this process' operator do it.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""What must hold at every moment of a run: real gateways ask, and the pods tell what they have loaded."""
+"""The properties that must hold at every moment of a run, checked by real gateways and the pods' reports."""
 
 import asyncio
 import itertools
@@ -24,11 +24,11 @@ LET_IN = "let in"
 
 
 class Question(NamedTuple):
-    """What a gateway asks.
+    """A request of a gateway.
 
     Attributes:
-        pod: where.
-        root: of its certificate.
+        pod: the pod that it asks.
+        root: the root of its certificate.
         eui: its number.
     """
 
@@ -41,14 +41,14 @@ class Checks:
     """The checks of one stage.
 
     Args:
-        pods: where gateways ask.
-        identities: with what.
+        pods: the pods that gateways ask.
+        identities: the certificates of the gateways.
         reference: what users applied.
-        lock: held while a user's change is on its way.
-        statuses: what is shown; to be told to call `enforced` and `removed` here.
+        lock: held during a user's change.
+        statuses: the followed statuses; they must call `enforced` and `removed` here.
 
     Attributes:
-        findings: what did not hold, each once.
+        findings: the violations, each once.
         asked: how often a gateway asked.
     """
 
@@ -68,10 +68,10 @@ class Checks:
         self.findings: list[str] = []
         self.asked = 0
 
-    # -- what is told
+    # -- reports of statuses and events
 
     def enforced(self, key: Key, uid: str, generation: int) -> None:
-        """Take in that a status says `Enforced`: what was taken away before that generation lets nobody in."""
+        """Take in that a status says `Enforced`: trust removed before that generation must not let a gateway in."""
         with self._lock:
             moment = self._reference.began(key, uid, generation)
             if moment is None:
@@ -89,27 +89,27 @@ class Checks:
             self._floors[key] = max(moment, self._floors.get(key, 0))
 
     def found(self, what: str) -> None:
-        """Take in something that does not hold."""
+        """Record a violation."""
         if what not in self.findings:
             self.findings.append(what)
 
     # -- asking throughout a run
 
     def begin(self) -> None:
-        """Make gateways ask from now on."""
+        """Let gateways ask from now on."""
         self._done.clear()
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._ask_on, self._look_on)]
         for each in self._threads:
             each.start()
 
     def end(self) -> None:
-        """Make them stop."""
+        """Stop the gateways."""
         self._done.set()
         for each in self._threads:
             each.join()
 
     def answer(self, question: Question) -> str:
-        """Return `let in`, or why not."""
+        """Return `let in`, or the reason of the refusal."""
         self.asked += 1
         try:
             answer = update_info(question.pod.url, self._identities.of(question.root, question.eui), question.eui)
@@ -134,7 +134,7 @@ class Checks:
             self.found(f"{pod.name} refuses the bystander, which nobody changed: {answer}")
 
     def _next(self) -> tuple[str, EUI64]:
-        """Draw who asks next; rather one who is not to be let in any more."""
+        """Draw the next gateway; prefer one that must no longer be accepted."""
         pairs = list(itertools.product(fleet.ROOTS, fleet.EUIS))
         with self._lock:
             shut_out = [pair for pair in pairs if self._shut_out(*pair)]
@@ -153,7 +153,7 @@ class Checks:
                 self.found(f"{pod.name} refuses {format_hex(eui)} by {root}, of which Enforced is shown: {answer}")
 
     def _shut_out(self, root: str, eui: EUI64) -> str:
-        """Return by what nobody may come in so any more; empty where that is not said."""
+        """Return the proof that such a gateway must be refused; empty if there is none."""
         for key, what in ((("trustedcas", _owner(root)), root), (_registrar(eui), format_hex(eui))):
             floor = self._floors.get(key)
             if floor is not None and not self._reference.allowed_since(key, what, floor):
@@ -161,7 +161,7 @@ class Checks:
         return ""
 
     def _claimed(self, root: str, eui: EUI64) -> bool:
-        """Return whether statuses say that what lets a gateway in is enforced."""
+        """Return whether statuses say that the resources that let a gateway in are enforced."""
         keys = ("trustedcas", _owner(root)), _registrar(eui)
         present = {
             (plural, name): spec
@@ -195,7 +195,7 @@ class Checks:
     # -- the end of a run
 
     def settled(self, seconds: float) -> list[str]:
-        """Wait until all is as users applied it; what is not within so many seconds."""
+        """Wait until everything is as users applied it; return what is not so after that many seconds."""
         ends = time.monotonic() + seconds
         while True:
             wrong = list(self._wrong())
@@ -204,7 +204,7 @@ class Checks:
             time.sleep(0.1)
 
     def _wrong(self) -> Iterator[str]:
-        """Return what is not as users applied it: the statuses first, and only when these are right, the pods."""
+        """Return what is not as users applied it: first in the statuses; only if these are right, in the pods."""
         wrong = list(self._not_shown())
         yield from wrong
         if wrong:

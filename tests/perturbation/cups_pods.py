@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from stationkeeper_tools.cluster import CUPS, Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import CUPS, Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from tests.perturbation.fleet import RELEASE
@@ -18,17 +18,17 @@ _START_SECONDS = 180.0
 
 
 class CupsPod:
-    """One.
+    """A CUPS process and its Pod.
 
     Args:
         name: of the Pod.
         folder: for files.
-        control_plane: which it talks to, past the proxy.
+        control_plane: the process talks to it without the proxy.
         token: of the internal port.
 
     Attributes:
-        url: where gateways ask.
-        internal_port: where the operator asks.
+        url: the address for gateways.
+        internal_port: the port for the operator.
     """
 
     def __init__(self, name: str, folder: Path, control_plane: ControlPlane, token: str) -> None:
@@ -60,17 +60,17 @@ class CupsPod:
         self._process = ManagedProcess(name, command, folder / f"{name}.log", environment)
 
     def begin(self) -> None:
-        """Start it."""
+        """Start the process."""
         self._process.start()
 
     def wait(self) -> None:
-        """Wait until it serves, and make its Pod."""
+        """Wait until it serves, and create its Pod."""
         self._process.wait_until(self._is_ready, _START_SECONDS, "CUPS is ready")
         cluster = Cluster(self._control_plane.admin_kubeconfig, RELEASE)
         cluster.stand_for_cups(self.name, "127.0.0.1", self.internal_port)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._process.stop()
 
     def _is_ready(self) -> bool:

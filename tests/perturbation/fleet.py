@@ -1,4 +1,4 @@
-"""The certificates of a stage, and the specs that users write: made once, since RSA keys take time."""
+"""The certificates of a stage, and the specs that users write; made once, because RSA keys take time."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -33,7 +33,7 @@ def pem(*roots: str) -> str:
 
 
 def ca_spec(name: str, roots: tuple[str, ...]) -> dict[str, Any]:
-    """Return the spec of a TrustedCA; of the one whose roots are in a Secret, `roots` do not matter."""
+    """Return the spec of a TrustedCA; `roots` does not matter for the one whose roots are in a Secret."""
     if name == FROM_SECRET:
         found: dict[str, Any] = {"certificatesFrom": {"secretKeyRef": {"name": TRUST_SECRET, "key": ROOTS_KEY}}}
     else:
@@ -42,13 +42,13 @@ def ca_spec(name: str, roots: tuple[str, ...]) -> dict[str, Any]:
 
 
 def gateway_spec(eui: str, port: int) -> dict[str, Any]:
-    """Return the spec of a Gateway whose LNS listens on a port and asks for the token in the Secret."""
+    """Return the spec of a Gateway with the port of its LNS and the token in the Secret."""
     lns = {"uri": f"wss://lns.example.com:{port}", "auth": {"token": TOKEN}}
     return gateway(eui, lns=lns, suspended=False)
 
 
 class Identities:
-    """What gateways prove themselves with: of each root and EUI one certificate.
+    """The certificates of gateways: one for each root and EUI.
 
     Args:
         folder: for files.
@@ -63,7 +63,7 @@ class Identities:
         self._known = {pair: self._make(*pair) for pair in pairs}
 
     def of(self, name: str, eui: EUI64) -> Identity:
-        """Return that of a gateway with an EUI whose certificate is of a root."""
+        """Return the certificate of a gateway with an EUI, from a root."""
         return self._known[name, eui]
 
     def _make(self, name: str, eui: EUI64) -> Identity:

@@ -1,10 +1,9 @@
-"""A process that has all of the operator loaded, and forks one on demand: `python -m tests.perturbation.nursery`.
+"""A process that has loaded the operator, and forks operators on request: `python -m tests.perturbation.nursery`.
 
-Loading takes seconds, for which a run that kills and starts the operator many times cannot wait. What is forked runs
-the operator's own `main`, in a process of its own. The nursery runs nothing of it: it has one thread and no event loop.
-
-It reads a line of JSON for each operator: what the environment is and where the log is. It writes a line of JSON with
-the pid of each, and another one with pid and status when it has ended.
+Loading takes seconds, which is too long for a run that kills and starts the operator many times. A forked process runs
+the operator's own `main`. The nursery itself runs nothing of it: it has one thread and no event loop. It reads a line
+of JSON for each operator: its environment and its log. It writes a line of JSON with the pid of each, and another one
+with pid and status at its end.
 """
 
 import argparse
@@ -59,7 +58,7 @@ def _fork(order: dict[str, Any]) -> int:
 
 
 def _operate(order: dict[str, Any]) -> NoReturn:
-    """Be an operator."""
+    """Run as an operator."""
     from stationkeeper_operator.main import main as operate  # noqa: PLC0415 - loaded by now
 
     status = 1

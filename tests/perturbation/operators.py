@@ -16,13 +16,13 @@ _READY_SECONDS = 180.0
 
 
 class Operators:
-    """Starts one operator after the other, in the same pod so to speak; never two at a time.
+    """Starts one operator after another, as in one pod; never two at a time.
 
     Args:
         environment: of each.
-        log: that each appends to.
-        bug: a deliberate one, by its name; empty for none.
-        ended: called where one ended by itself, with its exit status.
+        log: each appends to it.
+        bug: the name of a deliberate bug; empty for none.
+        ended: called with the exit status of an operator that ended by itself.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path, bug: str, ended: Callable[[int], None]) -> None:
@@ -43,7 +43,7 @@ class Operators:
             assert self._said.wait_for(lambda: self._is_ready, _READY_SECONDS), f"the operator does not load, see {log}"
 
     def start(self) -> None:
-        """Start one."""
+        """Start an operator."""
         with self._said:
             assert self._pid == 0, "one runs"
             self._until_dead()
@@ -52,7 +52,7 @@ class Operators:
             assert self._said.wait_for(lambda: self._pid > 0, _READY_SECONDS)
 
     def kill(self, again_after: float | None) -> None:
-        """End it as a crash does, at once, and start the next one after so many seconds; None: start none."""
+        """Kill it, as a crash does, and start the next one after that many seconds; None starts none."""
         with self._lock:
             self._wanted = False
             pid, self._pid = self._pid, 0
@@ -66,7 +66,7 @@ class Operators:
             timer.start()
 
     def close(self) -> None:
-        """End all."""
+        """Stop all."""
         self.kill(None)
         assert self._nursery.stdin is not None
         self._nursery.stdin.close()
@@ -75,7 +75,7 @@ class Operators:
         self._nursery.stdout.close()
 
     def _until_dead(self) -> None:
-        """Wait for the end of the one before: a kubelet never has two containers of one pod run at a time."""
+        """Wait for the end of the earlier one: a kubelet never runs two containers of one pod at a time."""
         assert self._said.wait_for(lambda: self._dying == 0, _READY_SECONDS)
 
     def _start_again(self) -> None:
@@ -120,7 +120,7 @@ class Operators:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Return whether a condition comes true within so many seconds."""
+    """Return whether a condition becomes true within that many seconds."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:

@@ -1,7 +1,7 @@
-"""What goes wrong in a run, and what users do in it: all of it follows from the seed. Pure.
+"""The plan of a run: what goes wrong, and what users do; all of it follows from the seed. Pure.
 
-The operator, the API server and CUPS are real processes, so the seed does not fix which of two requests comes first. It
-fixes what becomes of the n-th request, or the n-th line of a watch, of each kind.
+The operator, the API server and CUPS are real processes, so the seed does not decide which of two requests comes first.
+It decides what happens to the n-th request, or to the n-th line of a watch, of each kind.
 """
 
 import random
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What can be done to what goes through the proxy."""
+    """The kinds of perturbations."""
 
     DELAYED = "request delayed"
     LOST = "request lost"
@@ -70,19 +70,19 @@ _ENABLED = 0.35
 _LONGEST_SECONDS = 1.0
 _MOST_KILLS = 2
 _WRITES_AT_START = 18
-"""The Lease, and a mark on each published Secret."""
+"""The writes before a turn: the Lease, and a mark on each published Secret."""
 _WRITES_OF_A_RUN = 45
 _WHEN = ((1, _WRITES_AT_START), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN))
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What is done to one request or line.
+    """A perturbation of one request or line.
 
     Attributes:
-        kind: what.
-        seconds: for how long, where it takes time.
-        share: a number from 0 to 1 that says where, or how far back, where that matters.
+        kind: its kind.
+        seconds: how long it takes, if it takes time.
+        share: a number from 0 to 1 for the place or the age, if that matters.
     """
 
     kind: Kind
@@ -92,12 +92,12 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class Deed:
-    """What a user does.
+    """An action of a user.
 
     Attributes:
-        after: seconds since the deed before.
+        after: the seconds since the action before.
         what: a name of `DEEDS`.
-        choice: draws which resource, and which spec.
+        choice: draws the resource and the spec.
     """
 
     after: float
@@ -129,15 +129,15 @@ class Plan:
 
     Args:
         seed: draws all of it.
-        seconds: how long users act, about.
+        seconds: about how long users act.
 
     Attributes:
         seed: the argument.
-        deeds: of users, in order.
-        kills: at which writes of the operator it is killed, counted from 1, and whether before or after.
-        pause: for how many seconds it is down then.
-        awaited: how often something must have happened before the perturbations end, by kind.
-        deeds_wait: whether users wait with their deeds until the operator writes.
+        deeds: the actions of users, in order.
+        kills: the numbers of the writes, from 1, at which the operator is killed, and whether before or after each.
+        pause: how many seconds it is down then.
+        awaited: how often each kind must have happened before the perturbations end.
+        deeds_wait: whether users wait with their actions until the operator writes.
     """
 
     def __init__(self, seed: int, seconds: float) -> None:
@@ -158,12 +158,12 @@ class Plan:
         self.deeds = tuple(_deeds(chance, seconds))
 
     def draw(self, traffic: str, number: int, kinds: Collection[Kind]) -> Perturbation | None:
-        """Return what becomes of a request or line; None where it passes as it is.
+        """Return the perturbation of a request or line; None if it passes unchanged.
 
         Args:
             traffic: its kind, such as `GET secrets`.
             number: how many of that kind came before.
-            kinds: what can be done to it.
+            kinds: the possible perturbations.
         """
         chance = random.Random(f"{self.seed}/{traffic}/{number}")  # noqa: S311 - reproducible, not secret
         # What a Lease meets costs seconds in which nothing else happens. LISTs are few in a run.

@@ -1,7 +1,7 @@
-"""A proxy between the operator and the API server, TLS on both sides, that does with each request as a plan says.
+"""A proxy between the operator and the API server, with TLS on both sides, that disturbs requests by a plan.
 
-What it does is what API servers, their replicas and load balancers do: what it answers was true at some time, an event
-that it withholds is followed by 410, and what it repeats comes in order.
+It acts only as API servers, their replicas and load balancers do: its answers were true at some time, it answers 410
+after an event that it withholds, and repeated events come in order.
 """
 
 import asyncio
@@ -32,20 +32,20 @@ _WATCH_REFUSED = {Kind.WATCH_GONE: (410, "Expired"), Kind.WATCH_FAILED: (500, "I
 
 
 class Proxy:
-    """In a thread and event loop of its own.
+    """A proxy in its own thread and event loop.
 
     Args:
-        server: of the API server, `https://host:port`.
+        server: the API server, `https://host:port`.
         server_ca: a PEM file that verifies it.
         authority: issues the proxy's own certificate.
         folder: for files.
-        kill: ends the operator at once.
+        kill: kills the operator at once.
 
     Attributes:
-        breaks_promises: whether LISTs that name no version are answered with older ones too, which no API server does.
+        breaks_promises: whether it also gives older answers to LISTs without a version, which no API server does.
         authority_pem: verifies the proxy's own certificate.
-        url: where it listens.
-        counts: what was done, by kind.
+        url: its address.
+        counts: the number of perturbations of each kind.
         written: the operator's writes that reached the API server, in order.
     """
 
@@ -75,12 +75,12 @@ class Proxy:
         self.written: list[Written] = []
 
     def start(self) -> None:
-        """Listen; everything passes as it is."""
+        """Listen; let everything pass unchanged."""
         self._thread.start()
         self._do(self._start())
 
     def stop(self) -> None:
-        """End."""
+        """Stop the proxy."""
         self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -88,19 +88,19 @@ class Proxy:
 
     @property
     def writes(self) -> int:
-        """How many writes the operator has tried since the plan began."""
+        """The number of the operator's attempted writes since the begin of the plan."""
         return self._writes
 
     def begin(self, plan: Plan) -> None:
-        """Do from now on as a plan says."""
+        """Act by a plan from now on."""
         self._loop.call_soon_threadsafe(self._begin, plan)
 
     def end(self) -> None:
-        """Let everything pass from now on, and what was held back too."""
+        """Let everything pass from now on, also what was held back."""
         self._loop.call_soon_threadsafe(self._end)
 
     def remember(self, path: str, content: bytes) -> None:
-        """Take in what the LIST at a path is now, to answer it later, as a replica does that is behind."""
+        """Store the present LIST of a path, to answer it later, as a replica does that is behind."""
         self._loop.call_soon_threadsafe(lambda: self._older.setdefault(path, []).append(content))
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -154,7 +154,7 @@ class Proxy:
 
     async def _read(self, request: web.BaseRequest, body: bytes, plural: str) -> web.StreamResponse:
         is_list = request.path.endswith(f"/{plural}")
-        # kopf's LISTs, which only tell a version: what is drawn for the operator's own must not depend on their number.
+        # kopf's LISTs only give a version: the random numbers for the operator's own LISTs must not depend on them.
         of_none = " of none" if "fieldSelector" in request.query else ""
         traffic = f"{'LIST' if is_list else 'GET'} {plural}{of_none}"
         done = self._draw(traffic, OF_LISTS if is_list else OF_READS)
@@ -171,7 +171,7 @@ class Proxy:
         return await self._perturbed(done, request, body)
 
     def _may_be_older(self, request: web.BaseRequest) -> bool:
-        """Return whether the API allows an older answer to a LIST: one that names no version is answered as of now."""
+        """Return whether the API allows an older answer to a LIST; a LIST without a version must be current."""
         if {"continue", "fieldSelector"} & request.query.keys():
             return False
         return self.breaks_promises or request.query.get("resourceVersion") == "0"
@@ -249,14 +249,14 @@ def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _closed(request: web.BaseRequest) -> web.Response:
-    """End the connection without an answer."""
+    """Close the connection without an answer."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
 
 
 async def _cut(request: web.BaseRequest, answer: web.Response, share: float) -> web.StreamResponse:
-    """Send a part of an answer, and end the connection."""
+    """Send a part of an answer, and close the connection."""
     assert isinstance(answer.body, bytes)
     part = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
     part.content_length = len(answer.body)

@@ -79,12 +79,12 @@ class Reference:
                 yield name, listed[-1]
 
     def began(self, key: Key, uid: str, generation: int) -> int | None:
-        """Return the moment that brought a generation of a resource; None where it was never there."""
+        """Return the moment that brought a generation of a resource; None if it never existed."""
         listed = self.specs.get(key, ())
         return next((each.since for each in listed if (each.uid, each.generation) == (uid, generation)), None)
 
     def ended(self, key: Key, uid: str) -> int | None:
-        """Return the moment by which a resource was deleted; None while it exists, or where it was never there."""
+        """Return the moment at which a resource was deleted; None if it exists or never existed."""
         listed = [each for each in self.specs.get(key, ()) if each.uid == uid]
         return listed[-1].until if listed else None
 
@@ -94,7 +94,7 @@ class Reference:
         return any(what in each.allows or (each.secret and self._held(each, what, moment)) for each in listed)
 
     def _held(self, spec: Spec, root: str, moment: int) -> bool:
-        """Return whether the Secret held a root at any time since a moment while that spec named it."""
+        """Return whether, since a moment, the Secret held a root while that spec named it."""
         for place, (_, roots) in enumerate(self.roots):
             until = self.roots[place + 1][0] if place + 1 < len(self.roots) else None
             if root in roots and (until is None or until > max(moment, spec.since)):
@@ -102,7 +102,7 @@ class Reference:
         return False
 
     def lets_in(self, root: str, eui: str) -> bool:
-        """Return whether a gateway with a certificate of a root must be accepted, once all changes are done."""
+        """Return whether a gateway with a certificate of a root must be accepted, after all changes are done."""
         held = self.roots[-1][1] if self.roots else frozenset[str]()
         trusts = any(root in spec.allows or (spec.secret and root in held) for _, spec in self.present("trustedcas"))
         return trusts and any(eui in spec.allows for _, spec in self.present("gateways"))

@@ -1,6 +1,6 @@
-"""One run: an operator that starts anew behind the proxy, users, perturbations, kills, and an end in peace.
+"""One run: an operator that starts behind the proxy, users, perturbations, kills, and a quiet end.
 
-Each run finds what the one before left: its resources were deleted while no operator ran.
+The resources of an earlier run were deleted while no operator ran; a run begins with what that left.
 """
 
 import time
@@ -24,14 +24,14 @@ _QUIET_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         seed: of the run.
-        findings: what did not hold.
-        counts: of perturbations and of users' deeds.
-        seconds: that it took.
-        settled: of these, from the last perturbation until all was as users applied it.
+        findings: the violations.
+        counts: of perturbations and of users' actions.
+        seconds: the time of the run.
+        settled: of these, from the last perturbation until everything was as users applied it.
         asked: how often gateways asked.
         writes: of the operator that reached the API server.
     """
@@ -49,9 +49,9 @@ def run(stage: Stage, plan: Plan, *, until_found: bool = False) -> Outcome:
     """Run a plan on a stage.
 
     Args:
-        stage: where.
-        plan: what users do in the run, and what goes wrong.
-        until_found: whether the run waits for its first finding, and ends with it.
+        stage: the stage.
+        plan: the actions of users and the perturbations.
+        until_found: whether the run waits for its first violation, and ends with it.
     """
     began, checks = time.monotonic(), stage.checks
     checks.findings.clear()
@@ -99,11 +99,10 @@ def run(stage: Stage, plan: Plan, *, until_found: bool = False) -> Outcome:
 
 
 def _rest(stage: Stage) -> None:
-    """Soon no document is written any more, and no condition changes.
+    """Check that soon no document is written any more, and no condition changes.
 
-    A document may still be written when pods already answer as they have to, as where a Gateway is deleted that nobody
-    let in. What gateways did just now is still to be shown on Gateways, which takes the operator some seconds: see
-    `long_rest`.
+    A document may still be written after the pods already answer correctly, for example after a Gateway is deleted that
+    nothing let in. The visits of gateways are shown on Gateways some seconds later: see `long_rest`.
     """
     ends = time.monotonic() + RESTS_WITHIN_SECONDS
     while moved := _moved(stage):
@@ -114,7 +113,7 @@ def _rest(stage: Stage) -> None:
 
 
 def _moved(stage: Stage) -> list[str]:
-    """Wait a moment; the documents that were written meanwhile, and the conditions that changed."""
+    """Wait a moment; return the documents that were written meanwhile, and the conditions that changed."""
     writes, changes = len(stage.proxy.written), len(stage.statuses.changed)
     time.sleep(REST_SECONDS)
     written = [f"{each.method} {each.path}" for each in stage.proxy.written[writes:] if "/secrets/" in each.path]
@@ -122,10 +121,10 @@ def _moved(stage: Stage) -> list[str]:
 
 
 def long_rest(stage: Stage) -> tuple[str, ...]:
-    """Start an operator, and hold that once all is told, it writes nothing but its Lease.
+    """Start an operator, and check that after everything is reported, it writes only its Lease.
 
     Returns:
-        What does not hold.
+        The violations.
     """
     stage.operators.start()
     ends = time.monotonic() + _QUIET_SECONDS

@@ -1,4 +1,4 @@
-"""All that runs share: control plane, proxy, two CUPS pods, users and checks. The operator is each run's own."""
+"""The parts that all runs share: control plane, proxy, two CUPS pods, users, checks. Each run has its own operator."""
 
 import base64
 import json
@@ -14,11 +14,11 @@ import yaml
 
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.binaries import ControlPlaneBinaries
-from stationkeeper_tools.cluster import OPERATOR, Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import OPERATOR, Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.private_files import write_private
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from stationkeeper_tools.sample_pki import KeyPair, make_root, make_server
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.perturbation import fleet
@@ -37,12 +37,12 @@ _FIRST_SECONDS = 180.0
 
 
 class Stage:
-    """One.
+    """The stage of several runs.
 
     Args:
         control_plane: its own.
         folder: for files.
-        bug: a deliberate one of the operator; empty for none.
+        bug: a deliberate bug of the operator; empty for none.
 
     Attributes:
         proxy, operators, users, reference, statuses, checks: its parts.
@@ -77,7 +77,7 @@ class Stage:
         self.checks.statuses = self.statuses
 
     def start(self) -> None:
-        """Start all, and wait until the bystander is let in by each pod."""
+        """Start everything, and wait until each pod lets the bystander in."""
         for pod in self.pods:
             pod.begin()
         self.proxy.start()
@@ -94,7 +94,7 @@ class Stage:
         self.operators.kill(None)
 
     def stop(self) -> None:
-        """End all."""
+        """Stop everything."""
         self.operators.close()
         self.proxy.stop()
         for pod in self.pods:
@@ -106,11 +106,11 @@ class Stage:
         self.operators = self._load(bug)
 
     def kill_operator(self) -> None:
-        """End the operator between two writes, and start the next one a little later."""
+        """Kill the operator between two writes, and start the next one a little later."""
         self.operators.kill(self.again_after)
 
     def remember_lists(self) -> None:
-        """Make the proxy know the LISTs as they are now."""
+        """Make the proxy store the present LISTs."""
         for plural in ("trustedcas", "gateways", "gatewaydefaults"):
             path = f"{_GROUP}/{plural}"
             self.proxy.remember(path, json.dumps(self.api.get(path)).encode())
@@ -127,7 +127,7 @@ class Stage:
         self.api.apply(f"{_GROUP}/namespaces/{namespace}/{kind.lower()}s/{name}", body)
 
     def _environment(self, control_plane: ControlPlane, folder: Path, authority: KeyPair, token: str) -> dict[str, str]:
-        """Return an operator's, which has to go through the proxy."""
+        """Return the environment of an operator behind the proxy."""
         kubeconfig = control_plane.service_account_kubeconfig(RELEASE, OPERATOR, folder / "operator.kubeconfig")
         content = yaml.safe_load(kubeconfig.read_text())
         certificate = base64.b64encode(authority.certificate_pem).decode()
@@ -145,7 +145,7 @@ class Stage:
 
 @contextmanager
 def stage(binaries: ControlPlaneBinaries, folder: Path, bug: str = "") -> Iterator[Stage]:
-    """Yield a stage on which all but the operator runs, and that is cleared in the end."""
+    """Yield a stage on which everything except the operator runs; remove it at the end."""
     with ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane(binaries, folder / "control-plane"))
         parts = folder / "parts"

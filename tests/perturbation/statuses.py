@@ -1,4 +1,4 @@
-"""What statuses and events say, as they come: read from the API server itself, past the proxy."""
+"""Follow statuses and events, read from the API server without the proxy."""
 
 import http.client
 import threading
@@ -18,15 +18,15 @@ _PATHS = {
 }
 PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
 _OF_VISITS = {"Expiring"}
-"""Conditions that follow what gateways show."""
+"""Conditions that depend on visits of gateways."""
 _SESSION_SECONDS = 3600
 
 
 class Shown:
-    """One resource, as it was seen last.
+    """The last seen state of a resource.
 
     Attributes:
-        uid: of it.
+        uid: its uid.
         conditions: by type.
     """
 
@@ -47,16 +47,16 @@ class Shown:
 
 
 class Statuses:
-    """Of the resources of the team, followed in threads.
+    """The followed resources of the team, in threads.
 
     Args:
         api: the administrator's.
-        enforced: told of a resource, its uid and generation whenever its status begins to say that it is enforced.
-        removed: told of a resource and its uid when an event says that its removal is enforced.
+        enforced: called with a resource, its uid and generation when its status begins to say that it is enforced.
+        removed: called with a resource and its uid when an event says that its removal is enforced.
 
     Attributes:
-        shown: each resource that exists.
-        changed: each change of a condition, in words, but for those that follow what gateways show.
+        shown: each existing resource.
+        changed: each change of a condition, in words, except those that follow visits of gateways.
     """
 
     def __init__(

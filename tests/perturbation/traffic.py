@@ -1,4 +1,4 @@
-"""What the parts of the proxy share."""
+"""Parts that the modules of the proxy share."""
 
 import asyncio
 import contextlib
@@ -28,22 +28,22 @@ class Calm:
         self._ended = asyncio.Event()
 
     def set(self) -> None:
-        """End them."""
+        """End the perturbations."""
         self._ended.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for so long, but no longer than the perturbations last."""
+        """Wait for that long, but not longer than the perturbations last."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
 
 
 def status_object(code: int, reason: str) -> bytes:
-    """Return the JSON of a failure, as the API server tells one."""
+    """Return the JSON of a failure, in the form of the API server."""
     found = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason, "code": code}
     return json.dumps(found).encode()
 
 
 def refusal(code: int, reason: str) -> web.Response:
-    """Return an answer by which nothing was done, as far as the client can tell."""
+    """Return an answer that tells the client that nothing was done."""
     headers = {"Retry-After": "1"} if code == 429 else {}
     return web.Response(status=code, body=status_object(code, reason), content_type="application/json", headers=headers)

@@ -1,4 +1,4 @@
-"""What users do on the real API server, and how the reference learns of it."""
+"""The actions of users on the real API server, and their reports to the reference."""
 
 import base64
 import random
@@ -23,8 +23,8 @@ class Users:
 
     Args:
         api: the administrator's.
-        reference: told of each change.
-        lock: held from before a change until the reference knows of it.
+        reference: gets each change.
+        lock: held from before a change until the reference has it.
     """
 
     def __init__(self, api: ApiClient, reference: Reference, lock: threading.RLock) -> None:
@@ -48,13 +48,13 @@ class Users:
         }
 
     def begin(self) -> None:
-        """Make the Secrets that resources name."""
+        """Create the Secrets that resources name."""
         chance = random.Random(0)  # noqa: S311 - reproducible, not secret
         self._renew_roots(chance)
         self._renew_token(chance)
 
     def do(self, deed: Deed) -> None:
-        """Do one thing."""
+        """Do one action."""
         chance = random.Random(deed.choice)  # noqa: S311 - reproducible, not secret
         with self._lock:
             self._deeds[deed.what](chance)

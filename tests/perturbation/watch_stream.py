@@ -1,4 +1,4 @@
-"""One watch on its way through the proxy, line by line."""
+"""One watch through the proxy, line by line."""
 
 import json
 from collections import Counter, deque
@@ -23,9 +23,9 @@ class WatchStream:
     Args:
         request: the operator's.
         upstream: the API server's answer to it.
-        calm: when all is let pass.
-        draw: what becomes of the next line.
-        counts: what was done, by kind.
+        calm: set when everything passes.
+        draw: draws the perturbation of the next line.
+        counts: the number of perturbations by kind.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WatchStream:
         self._answer = web.StreamResponse(status=upstream.status, headers={"Content-Type": "application/json"})
 
     async def run(self) -> web.StreamResponse:
-        """Pass lines on until either side ends it, or the plan does."""
+        """Pass lines on until either side ends the watch, or the plan does."""
         # The operator was killed, or the API server ends: the other side sees a connection that breaks off.
         with suppress(ConnectionError, aiohttp.ClientError):
             await self._answer.prepare(self._request)
@@ -56,7 +56,7 @@ class WatchStream:
         return self._answer
 
     async def _pass_on(self) -> bool:
-        """Return whether it ends as a watch does that has lasted long enough."""
+        """Return whether the watch ends, as after a long time."""
         rest = b""
         async for chunk in self._upstream.content.iter_any():
             *lines, rest = (rest + chunk).split(b"\n")
@@ -70,7 +70,7 @@ class WatchStream:
         return True
 
     async def _perturbed(self, done: Perturbation, line: bytes) -> bool:
-        """Return whether the watch goes on."""
+        """Return whether the watch continues."""
         kind, is_event = done.kind, _type(line) in _EVENTS
         if not is_event and kind in {Kind.EVENT_REPEATED, Kind.EVENTS_REPLAYED}:
             await self._send(line)

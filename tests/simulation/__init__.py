@@ -1,7 +1,7 @@
 """The operator, the API server and CUPS pods on one event loop with virtual time: see `run.py`.
 
 Much of the operator takes `time.monotonic` as a default argument, which is bound when a module is loaded. So the clock
-is replaced here, before any of them is: inside a run it shows the run's time, and elsewhere the machine's.
+is replaced here, before any of these modules is loaded: inside a run it shows the run's time, elsewhere the machine's.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """Run many seeds: `uv run python -m tests.simulation --seeds 1000`.
 
-It prints seeds per second, how often each fault and each deed of a user was drawn, and a table: how often something
-happened while a fault lasted. For a seed that fails it prints what does not hold, and how to replay it; `--shrink`
-leaves deeds and faults out for as long as it still fails, and `--trace` prints all that happened then. `--mutations`
-shows which seed finds each deliberate bug.
+It prints seeds per second, how often each fault and each action of a user happened, and a table: how often an event
+happened during a fault. For a seed that fails it prints the violation, and how to replay it. `--shrink` leaves out
+actions and faults while it still fails; `--trace` prints all its events. `--mutations` shows which seed finds each
+deliberate bug.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def _numbers(text: str) -> frozenset[int]:
 
 
 def one(seed: int, mutation: str | None = None, left_out: frozenset[int] = frozenset()) -> Outcome:
-    """Run a seed, with a deliberate bug if one is named."""
+    """Run a seed, with the named deliberate bug if there is one."""
     if mutation is None:
         return Run(seed, left_out).run()
     with MUTATIONS[mutation][1]():

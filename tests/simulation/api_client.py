@@ -1,6 +1,6 @@
-"""How a process reaches the API server of a run: late, in vain, or with an answer that gets lost.
+"""A process' connection to the API server of a run: requests may be late or lost, and answers too.
 
-It takes the place of what sends requests over sockets, and nothing else of the operator's own client.
+It replaces only the part of the operator's own client that sends requests over sockets.
 """
 
 import asyncio
@@ -17,28 +17,28 @@ from tests.simulation.api_server import ApiServer, Change, Object, Place, Refuse
 from tests.simulation.loop import SimulatedLoop
 
 PAGE = 7
-"""Objects of a page: few, so that a LIST of a run has several."""
+"""The number of objects in a page; it is small, so that a LIST has several pages."""
 _WATCH_SECONDS = 240.0
 _BOOKMARK_SECONDS = 60.0
 
 
 @dataclass
 class Link:
-    """The way from one process to the API server.
+    """The connection from one process to the API server.
 
     Attributes:
         chance: draws what happens to each request.
         lost: the share of requests that never arrive.
-        unanswered: the share of requests that are done, but whose answer is lost.
+        unanswered: the share of requests that are done but whose answer is lost.
         slow: the share that takes seconds.
         is_cut: whether nothing passes.
-        watch_lag: how many seconds an event of a watch is late, at most; each watch is late by itself.
+        watch_lag: the maximum seconds by which an event of a watch is late; each watch has its own delay.
         watch_breaks: the share of changes after which a watch ends.
         watch_repeats: the share of changes after which an earlier one is shown again.
         watch_loses: the share of changes that a watch does not show.
-        watch_gap: the kind whose watch is behind what the history reaches back to; empty for none.
-        list_expires: the share of pages that are asked for too late.
-        on_request: told of each request before it leaves; how many seconds it is on its way, None where nobody says.
+        watch_gap: the kind whose watch is older than the history; empty for none.
+        list_expires: the share of pages that are requested too late.
+        on_request: called with each request before it leaves; returns the seconds that it takes, None for any.
     """
 
     chance: random.Random
@@ -56,7 +56,7 @@ class Link:
     drawn: dict[str, int] = field(default_factory=dict)
 
     def heal(self) -> None:
-        """Make everything pass, at once."""
+        """End all faults at once."""
         self.is_cut = False
         self.lost = self.unanswered = self.slow = self.list_expires = 0.0
         self.watch_lag = self.watch_breaks = self.watch_repeats = self.watch_loses = 0.0
@@ -64,7 +64,7 @@ class Link:
         self.on_request = lambda _method, _place: None
 
     def seconds(self) -> float:
-        """Draw how long one way takes."""
+        """Draw the time for one direction."""
         if self.draws("slow", self.slow):
             return self.chance.uniform(1.0, 12.0)
         return self.chance.uniform(0.001, 0.02)
@@ -78,7 +78,7 @@ class Link:
 
 
 class _Sent(NamedTuple):
-    """A request on its way."""
+    """A request under way."""
 
     method: str
     path: str
@@ -94,9 +94,9 @@ class SimulatedApi(KubernetesApi):
 
     Args:
         loop: of the run.
-        server: to be reached.
-        link: the way to it.
-        sends: told of each request; who writes, None for one that only reads.
+        server: the API server.
+        link: the connection to it.
+        sends: called with each request; returns the writer, None for a read.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class SimulatedApi(KubernetesApi):
         return _metadata(found) if metadata_only else found
 
     def _list(self, path: str, place: Place, query: Mapping[str, str], *, metadata_only: bool) -> Object:
-        """Return a page: all pages of a LIST show the moment of its first."""
+        """Return a page; all pages of a LIST show the state at its first page."""
         token = query.get("continue", "")
         if token:
             name, _, begin = token.partition("@")
@@ -243,7 +243,7 @@ class SimulatedApi(KubernetesApi):
                 yield _line(kind, _metadata(change.object) if metadata_only else change.object)
 
     async def version(self) -> str:
-        """Return the version of the API server, as a LIST of nothing tells it.
+        """Return the version of the API server, from a LIST without objects.
 
         Raises:
             ApiError: it cannot be reached.
@@ -256,7 +256,7 @@ class SimulatedApi(KubernetesApi):
         return version
 
     async def follow(self, place: Place, since: int) -> AsyncIterator[Change | None]:
-        """Yield each change of a collection, in order and late; None from time to time, when all was shown.
+        """Yield each change of a collection, in order and late; sometimes None, when all was shown.
 
         Raises:
             ApiError: 410, or the watch broke off.
@@ -301,7 +301,7 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 
 
 def _seen_as(change: Change, selects: Callable[[Object], bool]) -> str:
-    """Return how a watch with a selector shows a change; nothing where it does not."""
+    """Return the events of a watch with a selector for a change; none if it does not select the object."""
     is_now, was = change.kind != "DELETED" and selects(change.object), bool(change.before and selects(change.before))
     if is_now:
         return "MODIFIED" if was else "ADDED"

@@ -1,11 +1,11 @@
-"""A Kubernetes API server in memory, as far as the operator and CUPS use one. Pure: no time passes in here.
+"""A Kubernetes API server in memory, with the parts that the operator and CUPS use. Pure: no time passes in it.
 
-What it keeps of the real one: one counter of versions for all objects; conflicts by `uid` and `resourceVersion`; a spec
-change counts a generation, a status change does not; LISTs in pages that show one moment; watches that begin at a
-version, show every change in order, and answer 410 once the history that they need was dropped; RFC 7396 merge patches;
-server-side apply by one manager; `metadata.uid` new for an object of an old name.
+It has these properties of a real one: one counter of versions for all objects; conflicts by `uid` and
+`resourceVersion`; a change of the spec increases the generation, a change of the status does not; the pages of a LIST
+show one state; watches begin at a version, show every change in order, and answer 410 if their history was dropped;
+RFC 7396 merge patches; server-side apply by one manager; a new `metadata.uid` for a new object of an old name.
 
-No object is ever changed: each update makes another one. So what is handed out needs no copy, and nobody may change it.
+No object is ever changed: each update makes another one. So returned objects need no copy, and nobody may change them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _COLLECTIONS = {
     "gatewaydefaults": "stationkeeper.io/v1alpha1",
 }
 HISTORY = 400
-"""How many changes a watch can look back, at most."""
+"""The maximum number of changes in the history of watches."""
 
 
 class RefusedError(Exception):
@@ -49,7 +49,7 @@ class Writer(NamedTuple):
 
     Attributes:
         identity: in the Lease.
-        term: how often the Lease had changed hands when it sent the write.
+        term: the number of changes of the Lease's holder when it sent the write.
     """
 
     identity: str
@@ -58,7 +58,7 @@ class Writer(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """What a path means: a collection, or an object of it.
+    """The meaning of a path: a collection, or an object of it.
 
     Attributes:
         plural: the resource.
@@ -91,11 +91,11 @@ class Change:
     """One entry of the history.
 
     Attributes:
-        version: the `resourceVersion` that it led to.
+        version: its `resourceVersion`.
         kind: ADDED, MODIFIED or DELETED.
         place: of the object.
-        object: after the change; a deleted one as it was last, with the version of its deletion.
-        before: the object before the change, None where there was none.
+        object: after the change; a deleted one in its last state, with the version of its deletion.
+        before: the object before the change; None if it did not exist.
         writer: the operator that did it; None for all others.
     """
 
@@ -108,12 +108,12 @@ class Change:
 
 
 class ApiServer:
-    """The one API server of a run.
+    """The API server of a run.
 
     Attributes:
         version: of the last change.
-        on_change: called with each change, after it was made.
-        writer: who does what is done now.
+        on_change: called after each change.
+        writer: the writer of the present change.
     """
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class ApiServer:
         return self._held(place)
 
     def list(self, place: Place, selects: Callable[[Object], bool] = lambda _object: True) -> list[Object]:
-        """Return all objects of a collection, as of now, by name."""
+        """Return all present objects of a collection, by name."""
         found = (
             each
             for (plural, namespace, _), each in sorted(self._objects.items())
@@ -146,7 +146,7 @@ class ApiServer:
         """Return the changes of a collection after a version.
 
         Raises:
-            RefusedError: 410: the history does not reach so far back.
+            RefusedError: 410: that part of the history was dropped.
         """
         oldest = self._history[0].version if self._history else self.version + 1
         if since + 1 < oldest:
@@ -157,11 +157,11 @@ class ApiServer:
                 yield change
 
     def tell_once(self, plural: str, changed: "asyncio.Future[None]") -> None:
-        """Have a future done by the next change of a resource of a kind."""
+        """Complete a future at the next change of a resource of a kind."""
         self._to_tell.setdefault(plural, []).append(changed)
 
     def forget_history(self) -> None:
-        """Drop what watches could look back to, as a restart or a compaction does."""
+        """Drop the history of all watches, as a restart or a compaction does."""
         self._history.clear()
 
     def create(self, place: Place, body: Mapping[str, Any]) -> Object:
@@ -200,10 +200,10 @@ class ApiServer:
         return self._update(place, held, merged(held, patch))
 
     def apply(self, place: Place, body: Mapping[str, Any]) -> Object:
-        """Server-side apply by the one manager that there is; no field is ever given up in what the operator applies.
+        """Apply on the server side by the only manager; it never gives up a field.
 
         Raises:
-            RefusedError: 409 for another version than the one in the body. An object that is missing is created.
+            RefusedError: 409 for another version than the one in the body. A missing object is created.
         """
         if (place.plural, place.namespace, place.name) not in self._objects:
             if body["metadata"].get("resourceVersion"):

@@ -1,4 +1,4 @@
-"""What must hold once all faults have ended, some time after."""
+"""The properties that must hold some time after all faults have ended."""
 
 import base64
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ class Convergence:
     Args:
         history: what users applied.
         pods: those that let gateways in.
-        removals: what was taken out of the Secrets, and told.
+        removals: the removals from the Secrets, and their events.
         server: has what the operators wrote.
-        is_full: whether the Secrets have no room for all that users wrote.
+        is_full: whether the Secrets have no space for everything that users wrote.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Convergence:
         self._is_full = is_full
 
     def wrong(self) -> Iterator[str]:
-        """Return what is not as it has to be; nothing where all is well."""
+        """Return the violations; empty if there are none."""
         for pod in self._pods:
             if not pod.is_serving:
                 yield f"{pod.name} does not serve"
@@ -112,5 +112,5 @@ class Convergence:
 
 
 def first(problems: list[str], most: int = 3) -> str:
-    """Return some problems as a text."""
+    """Return the first problems as a text."""
     return "; ".join(problems[:most])

@@ -1,4 +1,4 @@
-"""Which faults were there when something happened: what a number of runs has reached."""
+"""Which faults were active when an event happened: the coverage of several runs."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Coverage:
     """The coverage of one run, or of several.
 
     Attributes:
-        met: how often a kind of event happened while a kind of fault lasted, or had just ended.
+        met: how often a kind of event happened during a kind of fault, or just after it.
     """
 
     met: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class Coverage:
             self.met[fault, kind] += 1
 
     def table(self, faults: Iterable[str]) -> str:
-        """Return a table: a row for each kind of fault, a column for each kind of event."""
+        """Return a table with a row for each kind of fault and a column for each kind of event."""
         rows = sorted(faults)
         width = max(map(len, rows), default=0)
         head = " " * width + "".join(f" {each:>14}" for each in KINDS)

@@ -1,7 +1,7 @@
-"""What goes wrong in a run, one thing at a time, each for some seconds.
+"""The faults of a run, one at a time, each for some seconds.
 
-A seed draws which kinds may happen at all, and how often something does: where everything happens all the time, the
-orders that need one or two faults and then some quiet are rare.
+A seed draws which kinds may happen at all, and how often. If every kind happened all the time, orders of events that
+need only one or two faults and then some quiet would be rare.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _RESTART_SECONDS = 0.5
 _LINGERS_SECONDS = 5.0
 _SHARE_ENABLED, _SHARE_RARE = 0.5, 0.1
 _RARE = frozenset({"release_recounted", "api_away", "watch_loses", "pod_told_late"})
-"""Kinds that take long, or after which the end takes long to come."""
+"""Kinds that take long, or that delay the end of the run."""
 _KINDS = ("operator_", "requests_", "watch_", "list_", "clock_", "pod_", "api_", "secret_", "release_")
 _PACES = (1.5, 3.0, 6.0)
 
@@ -28,12 +28,12 @@ class Faults:
     """The faults of one run.
 
     Args:
-        run: what they happen to.
+        run: the run that they act on.
         chance: draws them.
         disabled: kinds that never happen.
 
     Attributes:
-        active: kinds that last, or ended a few seconds ago, and how many of each.
+        active: the kinds that are active or ended a few seconds ago, with their numbers.
         names: all kinds.
     """
 
@@ -54,7 +54,7 @@ class Faults:
         self._pace = chance.choice(_PACES)
 
     async def run(self, seconds: float) -> None:
-        """Make faults happen for some time."""
+        """Let faults happen for some time."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         tasks: list[asyncio.Task[None]] = []
@@ -82,7 +82,7 @@ class Faults:
             del self.active[name]
 
     def end(self) -> None:
-        """Make everything work again."""
+        """End all faults."""
         for replica in self._run.operators:
             replica.link.heal()
             if replica.process is None:
@@ -108,7 +108,7 @@ class Faults:
             self._run.start_operator(replica)
 
     async def operator_frozen(self, chance: random.Random) -> None:
-        """A process stands still."""
+        """A process stops for a while."""
         frozen = chance.choice(self._run.operators).process
         if frozen is not None:
             self._run.loop.freeze(frozen)
@@ -116,7 +116,7 @@ class Faults:
             self._run.loop.thaw(frozen)
 
     async def operator_cut_off(self, chance: random.Random) -> None:
-        """An operator does not reach the API server."""
+        """An operator cannot reach the API server."""
         await self._of_a_link(chance, is_cut=True)
 
     async def requests_lost(self, chance: random.Random) -> None:
@@ -124,23 +124,23 @@ class Faults:
         await self._of_a_link(chance, lost=0.3)
 
     async def requests_unanswered(self, chance: random.Random) -> None:
-        """Requests are done, and their answers are lost."""
+        """Requests are done, but their answers are lost."""
         await self._of_a_link(chance, unanswered=0.3)
 
     async def requests_slow(self, chance: random.Random) -> None:
-        """Requests, answers and events take seconds; so a LIST is old when it is read."""
+        """Requests, answers and events take seconds; so a LIST is already old when it is read."""
         await self._of_a_link(chance, slow=0.3)
 
     async def list_expired(self, chance: random.Random) -> None:
-        """The next page of a LIST is asked for too late."""
+        """The next page of a LIST is requested too late."""
         await self._of_a_link(chance, list_expires=0.5)
 
     async def watch_late(self, chance: random.Random) -> None:
-        """Events are late, those of each watch by another time."""
+        """Events are late, with another delay for each watch."""
         await self._of_a_link(chance, watch_lag=chance.choice((1.0, 5.0, 15.0)))
 
     async def watch_broken(self, chance: random.Random) -> None:
-        """Watches break off, and go on from where they were."""
+        """Watches break off, and continue from the same place."""
         await self._of_a_link(chance, watch_breaks=0.3)
 
     async def watch_repeats(self, chance: random.Random) -> None:
@@ -148,16 +148,16 @@ class Faults:
         await self._of_a_link(chance, watch_repeats=0.5)
 
     async def watch_loses(self, chance: random.Random) -> None:
-        """Events are never shown; the next LIST, which may be minutes away, makes up for it."""
+        """Events are never shown; the next LIST, perhaps minutes later, shows the result."""
         self._run.loses_events = True
         await self._of_a_link(chance, watch_loses=0.3)
 
     async def watch_gap(self, chance: random.Random) -> None:
-        """The watch of one kind misses what happens meanwhile, and is told so by 410."""
+        """The watch of one kind misses changes, and gets a 410."""
         await self._of_a_link(chance, watch_gap=chance.choice(("trustedcas", "gateways", "configmaps")))
 
     async def watch_expired(self, chance: random.Random) -> None:
-        """Watches break off, and the history does not reach back to where they were."""
+        """Watches break off, and the history since then was dropped."""
         link = chance.choice(self._run.operators).link
         link.watch_breaks = 1.0
         link.watch_lag = 3.0
@@ -166,7 +166,7 @@ class Faults:
         link.watch_breaks = link.watch_lag = 0.0
 
     async def api_away(self, chance: random.Random) -> None:
-        """Nobody reaches the API server, neither operators nor kubelets, and a container starts again meanwhile."""
+        """Nobody reaches the API server, neither operators nor kubelets; meanwhile a container restarts."""
         pods = self._run.pods.pods
         if not all(pod.is_serving for pod in pods):
             return
@@ -185,13 +185,13 @@ class Faults:
             pod.kubelet_is_late = False
 
     async def clock_set(self, chance: random.Random) -> None:
-        """Somebody sets the clock of an operator."""
+        """A person sets the clock of an operator."""
         process = chance.choice(self._run.operators).process
         if process is not None:
             process.clock_ahead = chance.choice((-86400.0, -30.0, 30.0, 86400.0, -1767225600.0))
 
     async def pod_killed(self, chance: random.Random) -> None:
-        """A container ends, and another one starts in its pod, on the volume that is there."""
+        """A container ends, and another one starts in its pod with the same volume."""
         pod = chance.choice(self._run.pods.pods)
         self._run.pods.kill(pod)
         await asyncio.sleep(chance.choice((_RESTART_SECONDS, seconds_of(chance))))
@@ -199,7 +199,7 @@ class Faults:
             self._run.pods.start(pod)
 
     async def pod_replaced(self, chance: random.Random) -> None:
-        """Another pod takes the place of one."""
+        """Another pod replaces one."""
         if len(self._run.pods.pods) == 3:
             pod = chance.choice(self._run.pods.pods)
             await self._run.pods.replace(pod, pod.buckets)
@@ -213,7 +213,7 @@ class Faults:
             self._run.loop.thaw(frozen)
 
     async def pod_cut_off(self, chance: random.Random) -> None:
-        """One operator, or both, do not reach a pod."""
+        """One operator, or both, cannot reach a pod."""
         pod = chance.choice(self._run.pods.pods)
         operators = [replica.identity for replica in self._run.operators]
         cut = chance.choice((operators, operators[:1], operators[1:]))
@@ -230,5 +230,5 @@ class Faults:
 
 
 def seconds_of(chance: random.Random) -> float:
-    """Draw how long a fault lasts."""
+    """Draw the length of a fault."""
     return chance.uniform(0.1, _LONGEST_SECONDS)

@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-"""The time of a clock that is right, when a run begins."""
+"""The correct time at the begin of a run."""
 RELEASE = "stationkeeper"
 NAMESPACES = ("acme", "umbrella")
 SERIAL = "1A2B3C4D"
-"""Of a certificate that a TrustedCA may revoke, in hexadecimal; roots issue others too, which none revokes."""
+"""The serial number of the certificate that a TrustedCA may revoke, in hexadecimal; no other one is ever revoked."""
 _CURVE = ec.SECP256R1()
 _LONG_AGO = datetime.datetime(1960, 1, 1, tzinfo=datetime.UTC)
-"""Before what a clock shows that starts from nothing."""
+"""A time before any reset clock."""
 _YEARS = datetime.timedelta(days=3650)
 
 
@@ -52,7 +52,7 @@ def der(name: str) -> bytes:
 
 @cache
 def crl(name: str) -> str:
-    """Return the CRL of the root of that name, which holds `SERIAL`, as PEM."""
+    """Return the CRL with `SERIAL` of the root of that name, as PEM."""
     revoked = x509.RevokedCertificateBuilder(int(SERIAL, 16), _LONG_AGO).build()
     builder = (
         x509.CertificateRevocationListBuilder(root(name).subject, _LONG_AGO, EPOCH + _YEARS)

@@ -1,4 +1,4 @@
-"""What users applied, and what follows from it: the reference that pods and statuses are compared with. Pure.
+"""The history of what users applied: the reference for pods and statuses. Pure.
 
 It knows nothing of documents, generations or leaders. A moment is a version of the API server.
 """
@@ -78,7 +78,7 @@ class History:
                 yield key, listed[-1]
 
     def spec(self, plural: str, key: Key, uid: str, generation: int) -> Spec | None:
-        """Return a generation of a resource; None where it was never there."""
+        """Return a generation of a resource; None if it never existed."""
         listed = self.specs[plural].get(key, ())
         return next((each for each in listed if (each.uid, each.generation) == (uid, generation)), None)
 
@@ -88,17 +88,17 @@ class History:
         return listed[-1].until if listed else None
 
     def all_of(self, plural: str, key: Key, uid: str) -> list[Spec]:
-        """Return all specs that a resource has had."""
+        """Return all specs that a resource ever had."""
         return [each for each in self.specs[plural].get(key, ()) if each.uid == uid]
 
     def trusts(self, key: Key, root: str, since: int, *, revocable: bool = False) -> bool:
-        """Return whether a TrustedCA of that name has trusted a root at any moment since a version.
+        """Return whether, since a version, a TrustedCA of that name ever trusted a root.
 
         Args:
             key: its name.
-            root: which one.
+            root: the root.
             since: the version.
-            revocable: whether the certificate is meant that may be revoked.
+            revocable: whether the question is about the certificate that may be revoked.
         """
         return any(
             not each.spec.get("suspended")
@@ -108,9 +108,9 @@ class History:
         )
 
     def registers(self, key: Key, eui: str, since: int, token: str = "") -> bool:
-        """Whether a Gateway of that name has let an EUI in, by a token if one is given, at any moment since a version.
+        """Return whether, since a version, a Gateway of that name ever let an EUI in, by a token if one is given.
 
-        A Secret that goes takes no token out of force, see `texts_of`.
+        A deleted Secret takes no token out of force, see `texts_of`.
         """
         return any(
             each.spec.get("eui") == eui
@@ -120,9 +120,9 @@ class History:
         )
 
     def texts_of(self, namespace: str, spec: Spec, since: int) -> list[str]:
-        """Return every text of certificates that a spec has meant since a version.
+        """Return every text of certificates that a spec has referred to since a version.
 
-        A ConfigMap that goes takes nothing out of force: what it held before counts further.
+        A deleted ConfigMap takes nothing out of force: its earlier content still counts.
         """
         own: Any = spec.spec.get("certificates")
         if own is not None:
@@ -148,12 +148,12 @@ def revokes(spec: Mapping[str, Any], root: str) -> bool:
 
 
 def takes_tokens(spec: Mapping[str, Any]) -> bool:
-    """Return whether a Gateway with that spec takes a token."""
+    """Return whether a Gateway with that spec accepts a token."""
     return bool((spec.get("client") or {}).get("tokens"))
 
 
 def _meant(listed: list[tuple[int, T | None]], since: int) -> Iterator[T]:
-    """Yield what counted at any moment since a version: each value does until another one follows."""
+    """Yield the values that counted at any moment since a version: each counts until the next one."""
     for place, (_, value) in enumerate(listed):
         following = next((each for each in listed[place + 1 :] if each[1] is not None), None)
         if value is not None and (following is None or following[0] > since):

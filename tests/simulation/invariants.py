@@ -1,4 +1,4 @@
-"""What must hold at every step of a run."""
+"""The properties that must hold at every step of a run."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.simulation.users import BYSTANDER, BYSTANDER_EUI
 from tests.simulation.uses import uses_of
 
 GUARDED = frozenset({"secrets", "events", "trustedcas", "gateways"})
-"""What only the leader writes."""
+"""The collections that only the leader writes."""
 _LEASE = Place("leases", fleet.RELEASE, "stationkeeper-operator")
 
 
@@ -22,7 +22,7 @@ class Invariants:
     Args:
         history: what users applied.
         pods: those that let gateways in.
-        removals: what was taken out of the Secrets, and told.
+        removals: the removals from the Secrets, and their events.
     """
 
     def __init__(self, history: History, pods: list[Pod], removals: Removals) -> None:
@@ -35,7 +35,7 @@ class Invariants:
         self._marked: dict[str, int] = {}
 
     def sends(self, identity: str, method: str, place: Place) -> Writer | None:
-        """Check that an operator may send a request, and return who writes; None where nothing of a user is written."""
+        """Check that an operator may send a request; return the writer, None if it writes nothing of users."""
         if method == "GET" or place.plural not in GUARDED:
             return None
         holder = self._lease.get("holderIdentity")
@@ -60,7 +60,7 @@ class Invariants:
             self._removed(change.object)
 
     def loaded(self, pod: Pod) -> None:
-        """Check a pod after it has put something in force, or begins to serve."""
+        """Check a pod after it has put something in force, or has begun to serve."""
         state = pod.state
         if state is None:
             return
@@ -102,7 +102,7 @@ class Invariants:
     def _spec_of(
         self, plural: str, key: Key, uid: str, condition: dict[str, Any], held: dict[str, Any] | None
     ) -> Spec | None:
-        """Return the spec that a condition is about; it has to be one that the resource had, and no older one."""
+        """Return the spec that a condition is about; it must be a spec of the resource, and not an older one."""
         generation = condition.get("observedGeneration")
         if generation is None:
             return None
@@ -113,7 +113,7 @@ class Invariants:
         return found
 
     def _accepted(self, plural: str, key: Key, spec: Spec, condition: dict[str, Any]) -> None:
-        """No status says what was not so at any moment since its spec was there."""
+        """Check that a status says only what was true at some moment since its spec existed."""
         is_suspended, says = bool(spec.spec.get("suspended")), condition["reason"] == Reason.SUSPENDED
         if condition["status"] == "True":
             assert not is_suspended, f"{key} is suspended and says that it is accepted"
@@ -130,7 +130,7 @@ class Invariants:
         self._raise(plural, key, since)
 
     def _raise(self, plural: str, key: Key, since: int) -> None:
-        """From now on, no pod lets in by what a resource said before a version."""
+        """Let no pod accept, from now on, what a resource allowed only before a version."""
         self._floors[plural, key] = max(since, self._floors.get((plural, key), 0))
         for pod in self._pods:
             if pod.is_serving:
@@ -143,7 +143,7 @@ class Invariants:
             )
 
     def _term(self, change: Change, writer: Writer) -> None:
-        """Nothing is written for a term that has ended, once a later one relies on what it read."""
+        """Check that nothing is written for an ended term, after a later one relies on what it read."""
         where = f"{change.place.plural} {change.place.namespace}/{change.place.name}"
         if change.place.plural == "secrets":
             assert writer.term >= self._acted, f"{where} was written for term {writer.term} after {self._acted} acted"
@@ -157,10 +157,10 @@ class Invariants:
         self._acted = max(self._acted, writer.term)
 
     def _changed_by_others(self) -> None:
-        """Take in that somebody changed a Secret, which says what is in force.
+        """Take in that another person changed a Secret, which defines what is in force.
 
-        Where the spec of a resource cannot be taken just then, what was put back stays in force. A person who can write
-        these Secrets can let in anybody, see the threat model.
+        If the spec of a resource is unusable at that moment, the restored record stays in force. A person who can write
+        these Secrets can let anybody in, see the threat model.
         """
         self._floors.clear()
 

@@ -1,8 +1,8 @@
-"""What kopf does in the operator's process, as far as the operator depends on it.
+"""kopf in the operator's process, with the behaviour that the operator depends on.
 
-kopf's LIST of a collection is asked for no object, see `stationkeeper_operator.watching.watch`; from its version kopf
-watches. A watch that breaks off goes on from where it was; after 410 kopf lists again, and tells nothing of what
-happened between.
+kopf's LIST requests no object, see `stationkeeper_operator.watching.watch`; kopf watches from the version of this LIST.
+A watch that breaks off continues from the same place. After 410, kopf lists again, and does not report the changes
+between.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class SimulatedWatch:
 
     Args:
         api: the API server as this process sees it.
-        report: takes what happened.
+        report: receives the reports.
     """
 
     is_healthy = True

@@ -1,10 +1,10 @@
-"""An event loop with virtual time, whose next step is drawn by a seed.
+"""An event loop with virtual time; a seed draws its next step.
 
-asyncio runs what is ready in the order in which it became ready, and time passes while it does. Here any ready step may
-be the next one, and time passes only when nothing is ready. So one seed is one order of events, which can be replayed.
+asyncio runs ready callbacks in the order in which they became ready, while time passes. Here any ready callback may be
+the next one, and time passes only when none is ready. So one seed is one order of events, which can be replayed.
 
-Several processes share the loop. Each step belongs to the process that scheduled it, by its context. A process that was
-killed takes no step any more: not even those by which a cancelled task would tidy up.
+Several processes share the loop. Each step belongs to the process that scheduled it, by its context. A killed process
+takes no further step, not even the steps with which a cancelled task would clean up.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ Ts = TypeVarTuple("Ts")
 
 
 class StuckError(AssertionError):
-    """Nothing is ready and no timer is set, but the scenario has not ended."""
+    """Nothing is ready and no timer is set, but the run has not ended."""
 
 
 class EndlessError(AssertionError):
-    """The scenario took more steps than it may."""
+    """The run took too many steps."""
 
 
 @dataclass(eq=False)
 class Process:
-    """What can be killed: the owner of tasks.
+    """A process that can be killed: the owner of tasks.
 
     Attributes:
         name: for traces.
@@ -44,14 +44,14 @@ class Process:
 
 
 WORLD = Process("world")
-"""The process of what is outside of all processes, and cannot be killed."""
+"""The process of all steps outside of the others; it cannot be killed."""
 _PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process", default=WORLD)
 
 
 class _Step(asyncio.TimerHandle):
-    """A callback that was scheduled.
+    """A scheduled callback.
 
-    asyncio's own constructors are left out: there are tens of thousands of steps in a run, and nobody asks them when.
+    It skips asyncio's own constructors: a run has tens of thousands of steps, and nobody needs the attributes.
     """
 
     __slots__ = ("args", "callback", "context", "process")
@@ -70,7 +70,7 @@ class _Step(asyncio.TimerHandle):
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on where it lies in memory."""
+    """A task whose place in a set does not depend on its address in memory."""
 
     number = 0
 
@@ -79,11 +79,11 @@ class _Task(asyncio.Task[Any]):
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
-    """One run.
+    """The loop of one run.
 
     Args:
         chance: draws the next step.
-        most_steps: after which the run is taken for endless.
+        most_steps: the number of steps after which the run counts as endless.
     """
 
     is_simulated = True
@@ -107,8 +107,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Run until `main` ends.
 
         Raises:
-            BaseException: what `main` raised, or what `fail` was given.
-            StuckError: nothing will happen any more.
+            BaseException: the exception of `main`, or the one given to `fail`.
+            StuckError: nothing can happen any more.
             EndlessError: too many steps were taken.
         """
         asyncio._set_running_loop(self)
@@ -123,17 +123,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def spawn(self, process: Process, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine, and all that it starts, as part of a process."""
+        """Run a coroutine, and all tasks that it starts, in a process."""
         context = contextvars.copy_context()
         context.run(_PROCESS.set, process)
         return context.run(self.create_task, main)
 
     def fail(self, failure: AssertionError) -> None:
-        """End the run: an invariant does not hold, in whichever task that was found."""
+        """End the run: a task found that an invariant does not hold."""
         self._failure = self._failure or failure
 
     def freeze(self, process: Process) -> None:
-        """Make a process take no step until it is thawed; time passes meanwhile."""
+        """Stop the steps of a process until `thaw`; time passes meanwhile."""
         process.frozen = True
 
     def thaw(self, process: Process) -> None:
@@ -200,7 +200,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return step
 
     def call_outside(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Schedule what happens outside of all processes: on the wire, in the API server."""
+        """Schedule a callback outside of all processes: on the network, or in the API server."""
         self.call_at(self._now + delay, callback, *args, context=self._world)
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -220,7 +220,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return task
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
-        """Do it at some later step, as a thread would; in one go, since the code gives threads no shared state."""
+        """Run a function at a later step, as a thread would, but without a break: threads share no state here."""
         future = self.create_future()
 
         def work() -> None:

@@ -1,4 +1,4 @@
-"""Faults that happen at the very moment when an operator sends something, which a time that is drawn seldom meets."""
+"""Faults at the moment when an operator sends a request; a random time seldom meets that moment."""
 
 import asyncio
 import random
@@ -17,14 +17,14 @@ class Moments:
     """The moments of one run.
 
     Args:
-        run: what they happen to.
+        run: the run that they act on.
     """
 
     def __init__(self, run: Scene) -> None:
         self._run = run
 
     async def operator_killed_sending(self, chance: random.Random) -> None:
-        """An operator ends right after it sent a write, which arrives late; another process starts in its pod."""
+        """An operator ends right after it sent a write that arrives late; another process starts in its pod."""
 
         def then(replica: OperatorReplica) -> None:
             self._run.kill_operator(replica)
@@ -33,7 +33,7 @@ class Moments:
         await self._at_a_write(chance, then, chance.uniform(0.0, 8.0))
 
     async def operator_frozen_sending(self, chance: random.Random) -> None:
-        """An operator stands still right after it sent a write, which arrives late, until after its Lease."""
+        """An operator stops right after it sent a write that arrives late, until its Lease has ended."""
 
         def then(replica: OperatorReplica) -> None:
             frozen = replica.process
@@ -49,7 +49,7 @@ class Moments:
         await self._at_a_write(chance, lambda _replica: None, chance.uniform(0.0, 12.0))
 
     async def operator_meets_a_user(self, chance: random.Random) -> None:
-        """Users act while a write is on its way: they renew what is read, take away, allow anew."""
+        """Users act while a write is under way: they renew references, remove resources, and allow again."""
 
         def then(_replica: OperatorReplica) -> None:
             for _ in range(chance.randrange(1, 4)):
@@ -58,7 +58,7 @@ class Moments:
         await self._at_a_write(chance, then, chance.uniform(0.0, 2.0))
 
     async def pod_told_late(self, chance: random.Random) -> None:
-        """The word that a pod has the latest stands still with its leader; the next leader cannot reach that pod."""
+        """The message that a pod is up to date is delayed with its leader; the next leader cannot reach that pod."""
         met = asyncio.Event()
 
         def on_tell(identity: str, pod: Pod) -> None:
@@ -68,7 +68,7 @@ class Moments:
 
         self._run.client.on_tell = on_tell
         if chance.random() < 0.7:
-            # It holds what was in force when it started, and knows nothing of what follows.
+            # It has the documents of its start, and does not know later ones.
             pods = self._run.pods
             again = chance.choice(pods.pods)
             pods.kill(again)
@@ -94,7 +94,7 @@ class Moments:
             run.loop.call_outside(chance.uniform(0.0, 12.0), run.users.act)
 
     async def _at_a_write(self, chance: random.Random, then: Callable[[OperatorReplica], None], seconds: float) -> None:
-        """Make something happen when an operator sends its next write of a kind, and that arrive after `seconds`."""
+        """Act when an operator sends its next write of a kind, which arrives after `seconds`."""
         kind, met = chance.choice(_KINDS), asyncio.Event()
 
         def watcher(replica: OperatorReplica) -> Callable[[str, Place], float | None]:

@@ -1,6 +1,6 @@
-"""Deliberate bugs. Each must be found by some seed, or the simulation proves little.
+"""Deliberate bugs: some seed must find each of them, or the simulation proves little.
 
-The first ones are bugs that the project really had. Each is a change of one function, made while a run lasts.
+The first ones are bugs that the project really had. Each is a change of one function during a run.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ Patch = Callable[[], AbstractContextManager[Any]]
 
 
 def _replaced(of: type, name: str, make: Callable[[Any], Any]) -> Patch:
-    """Replace a method by what `make` returns of it."""
+    """Replace a method by the result of `make`."""
     return lambda: mock.patch.object(of, name, make(getattr(of, name)))
 
 
@@ -145,7 +145,7 @@ def _sees_no_later(_original: Any) -> Any:
 
 @contextmanager
 def _told_by_each_leader() -> Iterator[None]:
-    """The note of a removal stays, and its event has another name each time."""
+    """The note of a removal stays, and each leader writes its event with another name."""
     suffixes = map("{:016x}".format, count())
     with (
         mock.patch.object(Publisher, "mark_reported", lambda _self, _uids: None),
@@ -176,7 +176,7 @@ def _calls_what_is_held_the_latest(original: Any) -> Any:
 
 @contextmanager
 def _one_document_each() -> Iterator[None]:
-    """A Gateway waits for the document that it is in now, not for the one that it was in."""
+    """A Gateway waits only for its present document, not for its earlier one."""
     documents = Enforcement._documents_of
 
     def present(self: Enforcement, resource: Any, verdict: Any) -> list[str]:
@@ -191,7 +191,7 @@ def _one_document_each() -> Iterator[None]:
 
 @contextmanager
 def _believes_late_words() -> Iterator[None]:
-    """A pod believes what the latest documents are, however long that was on its way."""
+    """A pod accepts the message about the latest documents, however long it was under way."""
     with (
         mock.patch.object(operator_proof, "LATEST_HOLDS_MS", 10**9),
         mock.patch.object(Handover, "was_informed_lately", lambda _self, _uid: False),

@@ -1,4 +1,4 @@
-"""CUPS pods of a run: the state that they decide on is CUPS' own; volumes, sockets and the kubelet are simulated."""
+"""The CUPS pods of a run: their state is CUPS' own code; volumes, sockets and the kubelet are simulated."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
 LATEST_SECONDS = 30.0
 REFRESH_SECONDS = 20.0
 LATE_SECONDS = 8.0
-"""How much later than that a kubelet may be."""
+"""The additional seconds by which a kubelet may be late."""
 
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
 _LOOK_SECONDS = 0.2
@@ -41,7 +41,7 @@ _TIMEOUT_SECONDS = 2.0
 
 
 def secret_place(document: str) -> Place:
-    """Return where a published document lies."""
+    """Return the place of a published document."""
     return Place("secrets", RELEASE, f"stationkeeper-{document}")
 
 
@@ -53,9 +53,9 @@ class Pod:
         name: of the object.
         process: the present one; None while no container runs.
         state: what the process decides on.
-        volume: what the kubelet laid, by document.
+        volume: the files that the kubelet wrote, by document.
         is_serving: whether gateways can connect.
-        ends: whether it was told to end.
+        ends: whether it terminates.
         buckets: how many registry documents it loads.
         cut_from: the operators that cannot reach it.
         kubelet_is_late: whether the kubelet does not refresh the volume.
@@ -89,12 +89,12 @@ class Pod:
         return layout_of(self.buckets).documents
 
     def trusts(self, namespace: str, name: str, root: str, *, revocable: bool = False) -> bool:
-        """Return whether it lets a gateway in by a root of a TrustedCA.
+        """Return whether it accepts a gateway by a root of a TrustedCA.
 
         Args:
             namespace: of the TrustedCA.
             name: of the TrustedCA.
-            root: which one.
+            root: the root.
             revocable: whether the gateway's certificate is the one with the serial number that may be revoked.
         """
         trust = self.state.trust if self.state else None
@@ -103,7 +103,7 @@ class Pod:
         return any(fleet.der(root) in each.anchors and not (revocable and _revokes(each, root)) for each in records)
 
     def registers(self, namespace: str, name: str, eui: str, token: str = "") -> bool:
-        """Return whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
+        """Return whether it accepts a Gateway with that EUI; with a token, whether it accepts that token."""
         snapshot, number = (self.state.snapshot if self.state else None), parse_hex(eui)
         assert number is not None
         return snapshot is not None and any(
@@ -122,7 +122,7 @@ def _revokes(record: TrustedAuthority, root: str) -> bool:
 
 
 class KeptFile(KeptGenerations):
-    """The file of kept generations, without a disk."""
+    """The file of stored generations, without a disk."""
 
     def __init__(self, pod: Pod) -> None:
         super().__init__(None)
@@ -143,7 +143,7 @@ class Pods:
         server: where the kubelet reads the Secrets.
         chance: draws when it does.
         certificate: of the operator's key.
-        loaded: told of each pod after it has put something in force, or begins to serve.
+        loaded: called with each pod after it has put something in force, or begins to serve.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Pods:
             self.add(BUCKETS)
 
     def add(self, buckets: int) -> Pod:
-        """Create a pod and start it, on a volume that is laid just now."""
+        """Add a pod and start it, on a new volume."""
         self._numbers += 1
         pod = Pod(f"cups-{self._numbers}", buckets)
         self.pods.append(pod)
@@ -183,7 +183,7 @@ class Pods:
     async def replace(self, pod: Pod, buckets: int) -> None:
         """Make another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
-        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
+        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(1.0)
         if pod.ends:
             return
@@ -197,7 +197,7 @@ class Pods:
         self._server.delete(Place("pods", RELEASE, pod.name))
 
     def start(self, pod: Pod) -> None:
-        """Start a container in a pod that has none, on the volume that is there."""
+        """Start a container in a pod that has none, with the present volume."""
         self._instances += 1
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
@@ -213,11 +213,11 @@ class Pods:
             self._show(pod, ready=False)
 
     def lay(self, pod: Pod, share: float = 1.0) -> None:
-        """Make the kubelet lay what is in the Secrets now.
+        """Let the kubelet write the present content of the Secrets.
 
         Args:
-            pod: whose.
-            share: of the documents; each is a volume of its own, which the kubelet refreshes when it likes.
+            pod: the pod.
+            share: the share of the documents; each is a separate volume, which the kubelet refreshes at its own time.
         """
         for document in pod.documents:
             if share < 1.0 and self._chance.random() > share:
@@ -277,12 +277,12 @@ class SimulatedPodClient(PodClient):
         pods: those that can be reached.
         chance: draws how long it takes, and what is lost.
         certificate: of the operator's key, as the pods have it.
-        loaded: told of each pod that took something.
+        loaded: called with each pod that accepted something.
     """
 
     lost = 0.0
     on_tell: Callable[[str, Pod], None] = staticmethod(lambda _identity, _pod: None)
-    """Told of each word about the latest documents before it leaves: who says it, and which pod hears it."""
+    """Called with each message about the latest documents before it leaves: the operator and the pod."""
 
     def __init__(
         self,
@@ -348,7 +348,7 @@ class SimulatedPodClient(PodClient):
         return int(self._loop.time() * 1000)
 
     async def _in_pod(self, reached: Pod, state: ServingState, document: str, value: bytes) -> None:
-        """Let the pod's own process take a document: it goes on if the operator is killed, and ends with the pod."""
+        """Accept a document in the pod's own process, which ends with the pod and not with the operator."""
         assert reached.process is not None
         taken: asyncio.Future[None] = self._loop.create_future()
 

@@ -1,4 +1,4 @@
-"""What was taken out of the Secrets since its resource was deleted: each is told, and none twice."""
+"""The removals from the Secrets after the deletion of a resource: each gets exactly one event."""
 
 import base64
 from collections import Counter
@@ -35,7 +35,7 @@ class Removals:
         before, now = self._held.get(name, {}), _owners(change)
         self._held[name] = now
         if change.writer is None:
-            # Nobody can know what was in a document that somebody damaged, and what was put back goes once more.
+            # The content of a damaged document is unknown, and a restored record is removed once more.
             self._unsure |= before.keys() | now.keys() | self._gone
             return
         others = {each for document, held in self._held.items() if document != name for each in held}
@@ -44,13 +44,13 @@ class Removals:
         self._gone -= now.keys()
 
     def _was_in_force(self, owner: Owner, eui: str) -> bool:
-        """Return whether a resource was in force when it was deleted; what was taken away before that is no removal."""
+        """Return whether a resource was in force when it was deleted; an earlier reduction is no removal."""
         specs = self._history.all_of(*owner)
         is_deleted = bool(specs) and specs[-1].until is not None
         return is_deleted and not any(each.spec.get("suspended") or each.spec.get("eui", "") != eui for each in specs)
 
     def told(self, involved: dict[str, str]) -> tuple[str, Key, int]:
-        """Check that a removal may be told; return of what, and by which version it was deleted."""
+        """Check that a removal may be reported; return the resource, and the version of its deletion."""
         plural, key = PLURALS[involved["kind"]], (involved["namespace"], involved["name"])
         owner = (plural, key, involved["uid"])
         self._told[owner] += 1
@@ -60,13 +60,13 @@ class Removals:
         return plural, key, since
 
     def untold(self) -> Iterator[str]:
-        """Return what should have been told by now, and was not."""
+        """Return the removals that should have been reported by now, and were not."""
         for plural, key, uid in sorted(self._gone - self._unsure - self._told.keys()):
             yield f"the removal of {plural} {key} {uid} was not told"
 
 
 def _owners(change: Change) -> dict[Owner, str]:
-    """Return the resources that a document holds, each with its EUI, which is empty for a TrustedCA."""
+    """Return the resources in a document with their EUIs; the EUI of a TrustedCA is empty."""
     document = change.place.name.removeprefix("stationkeeper-")
     encoded = (change.object.get("data") or {}).get(document) if change.kind != "DELETED" else None
     if not encoded:

@@ -1,4 +1,4 @@
-"""One run: a release with two operators and three CUPS pods, users, faults, and an end in peace."""
+"""One run: a release with two operators and three CUPS pods, users, faults, and a quiet end."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ from tests.simulation.users import Users, euis
 ACTIVE_SECONDS = 40.0
 CONVERGE_SECONDS = 150.0
 RESYNC_SECONDS = 300.0
-"""After which a LIST makes up for events that were never shown."""
+"""The seconds after which a LIST shows the result of lost events."""
 REST_SECONDS = 15.0
 _SHARE_FULL = 0.1
 _FEW = Bound(most=4, share=1, shares=2, release_share=0)
@@ -65,7 +65,7 @@ class Run:
         self.outcome = Outcome(seed)
         self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._left_out = left_out
-        self.loop = SimulatedLoop(self._fork())  # type: ignore[abstract] # what nobody calls is not there
+        self.loop = SimulatedLoop(self._fork())  # type: ignore[abstract] # the missing methods are never called
         self.server = ApiServer()
         history = self._history = History()
         certificate = OperatorCertificate(_pair().certificate_pem)
@@ -110,7 +110,7 @@ class Run:
         return self.outcome
 
     def _replacements(self) -> list[tuple[str, Any]]:
-        """Return what reads a clock, draws at random or opens sockets, and what takes its place."""
+        """Return the functions that read a clock, draw at random or open sockets, with their replacements."""
         return [
             ("random.uniform", self._fork().uniform),
             ("gc.freeze", lambda: None),
@@ -149,8 +149,8 @@ class Run:
         self.note("converged")
 
     async def _rest(self) -> None:
-        """In peace, nothing is written but the Lease."""
-        # Until then a kubelet may still lay what was in a Secret before, which a pod refuses and an event tells.
+        """Check that without faults and users, only the Lease is written."""
+        # Until then a kubelet may still write an older Secret, which a pod refuses and an event reports.
         await asyncio.sleep(REFRESH_SECONDS + 5.0)
         self._quiet_since = self.loop.time()
         await asyncio.sleep(REST_SECONDS)
@@ -159,7 +159,7 @@ class Run:
         assert not wrong, f"in peace it did not last: {first(wrong)}"
 
     def published_places(self) -> list[Place]:
-        """Return the Secrets in which something of a user may be, first that of the trust."""
+        """Return the Secrets that may have data of users, first the one of the trust."""
         layout = layout_of(self.buckets)
         numbers = [parse_hex(eui) for namespace in NAMESPACES for eui in euis(namespace)]
         registry = {layout.document_of(number) for number in numbers if number is not None}

@@ -1,4 +1,4 @@
-"""The outcome and the parts of a run, as far as faults act on them.
+"""The outcome and the parts of a run that faults act on.
 
 A run makes its faults, and faults act on their run. This module is below both, so that they do not import each other.
 """
@@ -18,7 +18,7 @@ from tests.simulation.users import Users
 
 @dataclass
 class Outcome:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         seed: of the run.
@@ -79,7 +79,7 @@ class Scene(Protocol):
     loses_events: bool
 
     def published_places(self) -> Sequence[Place]:
-        """Return the Secrets in which something of a user may be, first that of the trust."""
+        """Return the Secrets that may have data of users, first the one of the trust."""
 
     def kill_operator(self, replica: OperatorReplica) -> None:
         """End the process of an operator's pod, if there is one."""

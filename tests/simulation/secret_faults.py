@@ -1,4 +1,4 @@
-"""What others do to the published Secrets, who have no business there: people with `kubectl`, backups, `helm`."""
+"""Changes of the published Secrets by others who should not change them: people with `kubectl`, backups, `helm`."""
 
 import asyncio
 import base64
@@ -15,21 +15,21 @@ class SecretFaults:
     """The secret faults of one run.
 
     Args:
-        run: what they happen to.
+        run: the run that they act on.
     """
 
     def __init__(self, run: Scene) -> None:
         self._run = run
 
     async def secret_replayed(self, chance: random.Random) -> None:
-        """Somebody puts an old value back."""
+        """A person restores an old value."""
         place, before = self._one(chance)
         await asyncio.sleep(chance.uniform(0.1, _LONGEST_SECONDS))
         if before.get("data"):
             self._patch(place, {"data": before["data"]})
 
     async def secret_restored(self, chance: random.Random) -> None:
-        """A backup puts an old Secret back, as it was with all that it says."""
+        """A backup restores an old Secret with all its metadata."""
         place, before = self._one(chance)
         await asyncio.sleep(chance.uniform(0.1, _LONGEST_SECONDS))
         if before.get("data"):
@@ -37,25 +37,25 @@ class SecretFaults:
             self._patch(place, {"data": before["data"], "metadata": {"annotations": annotations}})
 
     async def secret_corrupted(self, chance: random.Random) -> None:
-        """Somebody writes something else into one."""
+        """A person writes other bytes into one."""
         place, _ = self._one(chance)
         name = place.name.removeprefix("stationkeeper-")
         damaged = chance.choice((b"not a document", b"", b'{"generation": 9}\n'))
         self._patch(place, {"data": {name: base64.b64encode(damaged).decode()}})
 
     async def secret_emptied(self, chance: random.Random) -> None:
-        """Somebody takes the document out of one."""
+        """A person removes the document from one."""
         place, _ = self._one(chance)
         self._patch(place, {"data": None})
 
     async def secret_labelled(self, chance: random.Random) -> None:
-        """Somebody writes something to one that is of no matter, and another leader's write is refused for it."""
+        """A person changes an irrelevant part of one, so that a write of the other leader is refused."""
         place, _ = self._one(chance)
         label = {"checked": str(chance.randrange(1000))}
         self._patch(place, {"metadata": {"labels": label}})
 
     async def secret_deleted(self, chance: random.Random) -> None:
-        """Somebody deletes one, and after a while `helm upgrade` makes it again, empty."""
+        """A person deletes one; after a while `helm upgrade` creates it again, empty."""
         place, _ = self._one(chance)
         try:
             self._run.server.delete(place)
@@ -67,7 +67,7 @@ class SecretFaults:
 
     def _one(self, chance: random.Random) -> tuple[Place, Object]:
         places = self._run.published_places()
-        # Half of the faults are of the trust: what is in there counts for all.
+        # Half of the faults are in the trust document, which concerns all gateways.
         place = places[0] if chance.random() < 0.5 else chance.choice(places)
         try:
             return place, self._run.server.get(place)

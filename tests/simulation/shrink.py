@@ -1,4 +1,4 @@
-"""Leaves out of a run that fails what the failure does not need."""
+"""Leave out of a failed run what the failure does not need."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from tests.simulation.scene import Outcome
 def shrunk(
     failed: Outcome, run: Callable[[frozenset[int]], Outcome], left_out: frozenset[int] = frozenset()
 ) -> tuple[Outcome, frozenset[int]]:
-    """Return a run that fails with as few deeds and faults as can be, and the numbers of those that it does without.
+    """Return a failed run with as few actions and faults as possible, and the numbers of the left out ones.
 
-    Many are left out at once at first, then fewer, at last one after the other.
+    Many are left out at once at first, then fewer, and at last one after another.
 
     Args:
-        failed: the run as it is.
+        failed: the run.
         run: runs the same seed without some.
-        left_out: what it does without already.
+        left_out: the numbers that are left out already.
     """
     size = max(1, failed.events // 2)
     while True:

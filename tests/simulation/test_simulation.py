@@ -1,4 +1,4 @@
-"""The simulation, in processes of its own: it replaces the clock, and needs an order of sets that stays the same."""
+"""The simulation, in separate processes, because it replaces the clock and needs a fixed order of sets."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 AT_MOST = 60
-"""Seeds that a deliberate bug of this list needs at most; each is found by a tenth of that today."""
+"""The maximum number of seeds to find a deliberate bug of this list; today a tenth of that is enough."""
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -17,7 +17,7 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def first_failure(ended: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """Return the seed that failed, and what did not hold."""
+    """Return the failed seed and the violation."""
     found = re.search(r"^seed (\d+): (.*)$", ended.stdout, re.MULTILINE)
     assert found is not None, ended.stdout + ended.stderr
     return found.group(1), found.group(2)

@@ -1,4 +1,4 @@
-"""What `helm upgrade` does to a release while all else goes on."""
+"""`helm upgrade` of a release during a run."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ class Upgrades:
     """The upgrades of one run.
 
     Args:
-        run: what they happen to.
+        run: the run that they act on.
     """
 
     def __init__(self, run: Scene) -> None:
@@ -23,7 +23,7 @@ class Upgrades:
         self._goes_on = False
 
     async def release_recounted(self, chance: random.Random) -> None:
-        """Another count of registry documents is configured: the operators start anew, and the pods are replaced."""
+        """The release gets another count of registry documents: operators restart, and pods are replaced."""
         if self._goes_on:
             return
         self._goes_on = True

@@ -1,4 +1,4 @@
-"""What users do in a run: they apply, change and delete resources, a few seconds apart, or several at once."""
+"""The users in a run: they apply, change and delete resources, a few seconds apart, or several at once."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ GATEWAYS = tuple(f"gateway-{number}" for number in range(3))
 BYSTANDER = "bystander"
 BYSTANDER_EUI = "AA000000000000FF"
 SHARED_EUI = "AA000000000000EE"
-"""That both namespaces use."""
+"""The EUIs that both namespaces use."""
 _MOST_SECONDS = 6.0
 
 
@@ -29,10 +29,10 @@ class Users:
     """The users of one run.
 
     Args:
-        server: where they apply.
-        chance: draws what they do.
-        did: told of each action by its name.
-        is_left_out: whether the next action is left out.
+        server: the API server.
+        chance: draws their actions.
+        did: called with the name of each action.
+        is_left_out: returns whether the next action is left out.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Users:
         self._pace = chance.choice((0.5, 1.0, 1.0, 2.0))
 
     def begin(self) -> None:
-        """Create what is there at first, the bystander among it, which nobody changes."""
+        """Create the first resources, also the bystander, which nobody changes."""
         self._server.create(Place("trustedcas", BYSTANDER), _body(BYSTANDER, fleet.trusted_ca("bystander-root")))
         self._server.create(Place("gateways", BYSTANDER), _body(BYSTANDER, fleet.gateway(BYSTANDER_EUI)))
         for namespace in fleet.NAMESPACES:
@@ -91,7 +91,7 @@ class Users:
             self.act()
 
     def act(self) -> None:
-        """Do one thing. One that is left out draws as much as one that is done, so that the others stay as they are."""
+        """Do one action. A left out action draws the same random numbers, so that the others do not change."""
         chance, self._chance = self._chance, random.Random(self._chance.getrandbits(64))  # noqa: S311 - reproducible
         try:
             if not self._is_left_out():
@@ -147,7 +147,7 @@ class Users:
         return self._toggle(self._ca(namespace), "TrustedCA")
 
     def _flap_ca(self, namespace: str) -> str:
-        """Allow and take away, or the other way round, before anybody could react."""
+        """Allow and remove, or the other way round, before anything can react."""
         place = self._ca(namespace)
         for _ in range(self._chance.choice((2, 3))):
             self._toggle(place, "TrustedCA")

@@ -1,4 +1,4 @@
-"""What resources let in: what pods do is compared with what users wrote, one use at a time."""
+"""The uses that resources allow: each compares what pods do with what users wrote."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from tests.simulation.users import NAMES, all_roots, euis, tokens
 
 @dataclass(frozen=True)
 class Use:
-    """One way in.
+    """One kind of access.
 
     Attributes:
         what: for people.
-        root: by which root; empty for a Gateway.
-        revocable: whether by the certificate that may be revoked.
-        eui: with which EUI; empty for a TrustedCA.
-        token: by which token; empty for by a certificate.
+        root: the root of the certificate; empty for a Gateway.
+        revocable: whether the certificate is the one that may be revoked.
+        eui: the EUI; empty for a TrustedCA.
+        token: the token; empty for a certificate.
     """
 
     what: str
@@ -28,19 +28,19 @@ class Use:
     token: str = ""
 
     def is_let_in(self, pod: Pod, key: Key) -> bool:
-        """Return whether a pod lets that in by a resource of that name."""
+        """Return whether a pod allows that access by a resource of that name."""
         if self.root:
             return pod.trusts(*key, self.root, revocable=self.revocable)
         return pod.registers(*key, self.eui, self.token)
 
     def was_allowed(self, history: History, key: Key, since: int) -> bool:
-        """Return whether a resource of that name allowed it at any moment since a version."""
+        """Return whether a resource of that name allowed that access at any moment since a version."""
         if self.root:
             return history.trusts(key, self.root, since, revocable=self.revocable)
         return history.registers(key, self.eui, since, self.token)
 
     def is_allowed(self, history: History, key: Key, spec: Spec) -> bool | None:
-        """Return whether a spec allows it now; None where what it names is missing: what was in force stays so then."""
+        """Return whether a spec allows that access now; None if a reference is missing: the earlier state counts."""
         if spec.spec.get("suspended"):
             return False
         if self.root:
@@ -62,7 +62,7 @@ class Use:
 
 
 def uses_of(plural: str, key: Key) -> Iterator[Use]:
-    """Return what a resource of that name may let in in a run; nothing for the bystander, which never changes."""
+    """Return the kinds of access by a resource of that name; none for the bystander, which never changes."""
     namespace, name = key
     if namespace not in fleet.NAMESPACES:
         return

@@ -1,4 +1,4 @@
-"""A publisher of archives on loopback, and archives for it."""
+"""A server of archives on loopback, and archives for it."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Publisher:
-    """What a server answers; a path it has not is answered with 404."""
+    """The answers of a server; other paths get a 404."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def publisher() -> Iterator[Publisher]:
 
 @contextmanager
 def mute_server() -> Iterator[str]:
-    """Yield the URL of a server that accepts connections and says nothing."""
+    """Yield the URL of a server that accepts connections and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

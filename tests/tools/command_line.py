@@ -1,4 +1,4 @@
-"""Runs `stationkeeper` for tests: in this process, which is quick, or as a process of its own."""
+"""Run `stationkeeper` for tests: in this process, which is quick, or in a separate one."""
 
 import io
 import json
@@ -17,7 +17,7 @@ PROGRAM = [sys.executable, "-c", "from stationkeeper_tools.cli import main; main
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended, and what it printed."""
+    """The exit code of a command and its output."""
 
     returncode: int
     stdout: str
@@ -25,7 +25,7 @@ class Done:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Standard output, decoded."""
+        """The decoded standard output."""
         found = json.loads(self.stdout)
         assert isinstance(found, dict)
         return found

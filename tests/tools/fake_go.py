@@ -1,4 +1,4 @@
-"""A `go` for tests of what we do around it: a shell script that prints what the real one prints, and copies itself."""
+"""A fake `go` for tests: a shell script that prints what the real one prints, and copies itself as the program."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ echo "#!/bin/sh" > "$2"
 def put_fake_go(
     folder: Path, *, version: str = "go1.26.8", version_script: str = "", build_script: str = GOOD_BUILD
 ) -> Path:
-    """Write `go` into `folder`; gives back the file to which it adds a line for each call."""
+    """Write `go` into `folder`; return the file that gets a line for each call."""
     folder.mkdir(exist_ok=True)
     log = folder / "calls"
     script = SCRIPT.format(

@@ -1,4 +1,4 @@
-"""Manifests for tests, as a person would write them into files."""
+"""Manifests for tests, as files."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -42,7 +42,7 @@ def gateway(name: str = "gateway-1", eui: Any = EUI, **fields: Any) -> dict[str,
 
 
 def with_lns(**fields: Any) -> dict[str, Any]:
-    """Return a Gateway whose LNS has just these fields."""
+    """Return a Gateway whose LNS has exactly these fields."""
     return resource("Gateway", "gateway-1", {"eui": EUI, "lns": fields})
 
 

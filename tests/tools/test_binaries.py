@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stationkeeper_tools.binaries import (
+from stationkeeper_tools.programs.binaries import (
     ETCD_VERSION,
     HELM_VERSION,
     KUBERNETES_VERSION,
@@ -15,11 +15,11 @@ from stationkeeper_tools.binaries import (
     find_kubectl,
     obtain_control_plane,
 )
-from stationkeeper_tools.envtest_archive import PROGRAMS, EnvtestServer
-from stationkeeper_tools.helm_archive import HelmServer
+from stationkeeper_tools.programs.envtest_archive import PROGRAMS, EnvtestServer
+from stationkeeper_tools.programs.helm_archive import HelmServer
+from stationkeeper_tools.programs.tool_platform import Platform
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from stationkeeper_tools.tool_platform import Platform
 from tests.tools.archive_server import Publisher, archive, publisher, sha256, sha512
 from tests.tools.fake_go import put_fake_go
 
@@ -28,7 +28,7 @@ HELM_ARCHIVE = archive({"linux-amd64/helm": b"archived", "linux-amd64/LICENSE": 
 
 
 class Machine:
-    """Temporary folders in the place of a user's, and a publisher that has nothing yet."""
+    """Temporary folders in place of a user's, and a publisher without archives."""
 
     def __init__(self, folder: Path, server: Publisher) -> None:
         self.folder = folder
@@ -248,7 +248,7 @@ def test_the_folder_of_the_cache_names_version_and_platform(machine: Machine) ->
 
 
 def test_the_go_modules_pin_the_versions_that_the_cache_names() -> None:
-    go = files("stationkeeper_tools") / "go"
+    go = files("stationkeeper_tools.programs") / "go"
     control_plane = (go / "control_plane" / "go.mod").read_text()
     helm = (go / "helm" / "go.mod").read_text()
 

@@ -1,4 +1,4 @@
-"""`stationkeeper check`: what is found in manifests, where, and how it is reported."""
+"""`stationkeeper check`: the findings in manifests, their places, and the reports."""
 
 import io
 import json

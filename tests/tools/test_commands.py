@@ -1,4 +1,4 @@
-"""The frame of the commands: help, version, exit codes, completion, colour, progress, errors as JSON."""
+"""The common parts of the commands: help, version, exit codes, completion, colour, progress, errors as JSON."""
 
 import os
 import pty
@@ -94,7 +94,7 @@ def test_the_other_shells_have_a_script(shell: str) -> None:
 
 
 def on_a_terminal(**environment: str) -> str:
-    """Return what an unknown command writes to standard error, where that is a terminal."""
+    """Return the standard error of an unknown command if it is a terminal."""
     controller, terminal = pty.openpty()
     env = {**os.environ, **environment}
     subprocess.run([*PROGRAM, "unknown"], stderr=terminal, timeout=60, env=env, check=False)

@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_tools.download import Bounds
-from stationkeeper_tools.envtest_archive import PROGRAMS, EnvtestServer, choose_release, fetch_control_plane
+from stationkeeper_tools.programs.download import Bounds
+from stationkeeper_tools.programs.envtest_archive import PROGRAMS, EnvtestServer, choose_release, fetch_control_plane
+from stationkeeper_tools.programs.tool_platform import Platform
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from stationkeeper_tools.tool_platform import Platform
 from tests.tools.archive_server import Publisher, archive, mute_server, publisher, sha512
 
 LINUX = Platform("linux", "amd64")

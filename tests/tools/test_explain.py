@@ -1,4 +1,4 @@
-"""`stationkeeper explain --manifests`: the decision of CUPS, step by step, with what to do."""
+"""`stationkeeper explain --manifests`: the decision of CUPS, step by step, and the remedy."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

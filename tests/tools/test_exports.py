@@ -1,4 +1,4 @@
-"""Exports of other servers, read from a file: what is taken, and what is said of the rest."""
+"""Exports of other servers, read from a file: the accepted gateways, and the notes about the rest."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Lists of gateways as spreadsheets write them."""
+"""Lists of gateways in the forms of spreadsheets."""
 
 from pathlib import Path
 

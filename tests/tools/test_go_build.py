@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_tools.go_build import BuildCounter, GoModule, build
+from stationkeeper_tools.programs.go_build import BuildCounter, GoModule, build
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 from tests.tools.fake_go import put_fake_go

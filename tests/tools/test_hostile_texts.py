@@ -1,4 +1,4 @@
-"""What a manifest says can neither control the terminal of the person who checks it nor command their CI."""
+"""The texts of a manifest control neither the terminal of the person who checks it nor their CI."""
 
 import json
 from pathlib import Path

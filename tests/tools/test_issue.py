@@ -1,4 +1,4 @@
-"""`stationkeeper issue`: the files of each gateway, and what is never overwritten."""
+"""`stationkeeper issue`: the files of each gateway; existing ones are never overwritten."""
 
 import shutil
 import stat
@@ -243,7 +243,7 @@ def expired(_root: KeyPair) -> KeyPair:
 
 
 def limited_to_a_domain(_root: KeyPair) -> KeyPair:
-    """Return a root that may only vouch for other Common Names, by a name constraint on the subject."""
+    """Return a root that may vouch only for other Common Names, by a name constraint on the subject."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Limited")])
     permitted = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")]))

@@ -17,19 +17,19 @@ ROOT_NAME = "API server"
 
 @cache
 def pairs() -> tuple[KeyPair, KeyPair]:
-    """A root, and a server's pair below it."""
+    """Return a root, and the certificate and key of a server that it signed."""
     now = datetime.now(UTC)
     root = make_root(ROOT_NAME, now)
     return root, make_server(["localhost"], ["127.0.0.1"], root, now)
 
 
 class Server:
-    """Answers on each connection as often as it is told to, then closes it.
+    """Answers a given number of requests on each connection, then closes it.
 
     Attributes:
-        answers: how many requests the next connections are answered.
-        connections: how many were accepted.
-        requests: how many were read.
+        answers: the number of answers on each next connection.
+        connections: the number of accepted connections.
+        requests: the number of read requests.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from stationkeeper_tools.commands.program import COMMANDS
 
 
 def candidates(*words: str) -> dict[str, str]:
-    """Return the candidates with their descriptions, and under the empty word the directive."""
+    """Return the candidates with their descriptions; the directive is under the empty word."""
     *lines, last = completion(words).splitlines()
     return {"": last, **dict(line.partition("\t")[::2] for line in lines)}
 

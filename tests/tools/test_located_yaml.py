@@ -1,4 +1,4 @@
-"""Manifests are read as kubectl reads them, and no text ends the process or keeps it busy."""
+"""Manifests are read as kubectl reads them, and no text crashes the process or keeps it busy."""
 
 import subprocess
 import sys

@@ -32,5 +32,5 @@ def test_too_few_free_ports_are_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ports, "is_free", lambda port: port == 20007)
     monkeypatch.setattr(secrets, "randbelow", lambda _: 7)
 
-    with pytest.raises(ToolError, match="of 200 ports tried from 20000 to 30000, 1 are free, and 2 are needed"):
+    with pytest.raises(ToolError, match="200 ports tried from 20000 to 30000: 1 free, and 2 needed"):
         free_ports(2)

@@ -22,7 +22,7 @@ WITH_CHILD = (
 
 
 class Started:
-    """Starts Python programs, and leaves none behind."""
+    """Starts Python programs, and ends all of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -115,7 +115,7 @@ def test_a_cluster_that_is_not_there_is_reported(tmp_path: Path) -> None:
 
 
 def tts_gateway(eui: str | None, name: str, **fields: Any) -> dict[str, Any]:
-    """By `Gateway` of The Things Stack's gateway.proto, as its JSON mapping writes it."""
+    """Return a gateway in the JSON form of `Gateway` in The Things Stack's gateway.proto."""
     ids = {"gateway_id": name} | ({"eui": eui} if eui else {})
     return {
         "ids": ids,
@@ -172,7 +172,7 @@ def test_the_lns_and_its_key_are_taken_over_and_not_shown(tmp_path: Path) -> Non
 
 
 def chirpstack_answer(*gateways: tuple[str, str], total: int | None = None) -> dict[str, Any]:
-    """By `ListGatewaysResponse` of ChirpStack's gateway.proto, as its JSON mapping writes it."""
+    """Return an answer in the JSON form of `ListGatewaysResponse` in ChirpStack's gateway.proto."""
     items = [
         {
             "tenantId": "52f14cd4-c6f1-4fbd-8f87-4025e1d49242",

@@ -1,4 +1,4 @@
-"""What a command tells of its changes."""
+"""The report of a command on its changes."""
 
 import json
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_tools.programs.tool_cache import holds, install
 from stationkeeper_tools.progress import Progress
-from stationkeeper_tools.tool_cache import holds, install
 from tests.waiting import EVENTUALLY
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""`stationkeeper trust` against TLS servers on loopback: what they present, the root, and what a Station would say."""
+"""`stationkeeper trust` with TLS servers on loopback: their certificates, the root, and a Station's verdict."""
 
 import socket
 import ssl
@@ -30,7 +30,7 @@ SERVER = make_server(["localhost"], [], INTERMEDIATE, NOW)
 def serving(
     folder: Path, server: KeyPair, *chain: KeyPair, version: ssl.TLSVersion | None = None, asks: KeyPair | None = None
 ) -> Iterator[str]:
-    """Yield a TLS server; the URI of the LNS that it would be."""
+    """Yield the URI of an LNS that is a TLS server on loopback."""
     (folder / "server.pem").write_bytes(server.certificate_pem + b"".join(each.certificate_pem for each in chain))
     (folder / "server.key").write_bytes(server.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -141,7 +141,7 @@ def signed_by_itself() -> KeyPair:
 
 
 def built(issuer: KeyPair | None, *extensions: x509.ExtensionType, days: int = 10) -> KeyPair:
-    """Return a server's P-256 certificate with just these extensions."""
+    """Return a server's P-256 certificate with exactly these extensions."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     signer: Any = load_pem_private_key(issuer.key_pem, None) if issuer else key

@@ -1,4 +1,4 @@
-"""The systemd unit and the compose files of `examples/`: valid, and their command lines are those of `serve`."""
+"""The systemd unit and the compose files of `examples/` are valid, and `serve` accepts their command lines."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ COMPOSE = sorted(FOLDER.glob("*/compose.yaml"))
 
 
 def options(arguments: list[str]) -> dict[str, Any]:
-    """Return what `serve` makes of its command line."""
+    """Return the parsed command line of `serve`."""
     return command.make_context("serve", list(arguments)).params
 
 

@@ -1,1 +1,1 @@
-"""The commands for people: the demo, the test control plane, the test PKI, checks."""
+"""The command `stationkeeper` for people, and a control plane and a PKI for trials and tests."""

@@ -18,10 +18,10 @@ from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.protocol.credentials import ABSENT
 from stationkeeper_core.protocol.update_info import UpdateInfoResponse
 from stationkeeper_core.x509.certificate import parse_certificate
-from stationkeeper_tools.cluster import CREDENTIALS_LABEL, Cluster, wait_until
-from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.gateway_client import Identity, RefusedError, curl_command, update_info
-from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.local_cluster.cluster import CREDENTIALS_LABEL, Cluster, wait_until
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.release_processes import ReleaseProcesses
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
 from stationkeeper_tools.steps import Steps
 
@@ -180,7 +180,7 @@ def _refusal(url: str, identity: Identity) -> str:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way when its connection was closed for lack of trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one shows why.
             return False
         return bool(refusals)
 

@@ -41,7 +41,7 @@ class KeptConnections:
             except TimeoutError:
                 raise
             except (OSError, http.client.HTTPException):
-                pass  # the server closed it; a new connection tells whether the server is there
+                pass  # the server closed it; a new connection shows whether the server is there
         return self._ask(
             http.client.HTTPSConnection(self._netloc, timeout=self._seconds, context=self._context), path, headers
         )

@@ -37,7 +37,9 @@ def free_ports(count: int) -> tuple[int, ...]:
         if len(found) == count:
             return tuple(found)
     tried = f"{_ATTEMPTS * count} ports tried from {_FIRST} to {_FIRST + _COUNT}"
-    raise ToolError(ToolFault.PORT_TAKEN, f"of {tried}, {len(found)} are free, and {count} are needed")
+    raise ToolError(
+        ToolFault.PORT_TAKEN, f"{tried}: {len(found)} free, and {count} needed; end other programs that listen there"
+    )
 
 
 def is_free(port: int) -> bool:

@@ -34,7 +34,7 @@ class Steps:
         self._tell(name, begin, None)
 
     def ready(self, fields: dict[str, object]) -> None:
-        """Report that everything runs and stays so: `fields` as JSON; nothing for people."""
+        """Report that everything runs: `fields` as JSON; nothing for people."""
         self.is_ready = True
         self._result({"ready": True} | fields)
 

@@ -8,8 +8,8 @@ from website.references.table import table, text
 
 _HEAD = """# Values of the chart
 
-Every value of `helm/stationkeeper`, with its default. `values.schema.json` refuses what is misspelt or of a wrong type.
-[The Helm chart](chart.md) tells how to install it.
+Every value of `helm/stationkeeper`, with its default. `values.schema.json` refuses misspelt names and wrong types.
+[The Helm chart](chart.md) says how to install it.
 This page is generated from `helm/stationkeeper/values.yaml` by `make docs`.
 """
 

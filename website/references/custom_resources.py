@@ -2,19 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from stationkeeper_tools.shipped_manifests import crd_files, load
 from website.references.table import table, text
-
-CRDS = Path(__file__).parents[2] / "crds"
 
 _HEAD = """# Custom resources, field by field
 
 Every field of the three kinds, its bounds, and what the API server refuses. `kubectl explain` shows the same.
-[Resources](resources.md) tells how to use them, with examples.
+[Resources](resources.md) says how to use them, with examples.
 This page is generated from `crds/` by `make docs`.
 """
 _QUOTE = '"'
@@ -29,7 +25,7 @@ _ORDER = ("TrustedCA", "Gateway", "GatewayDefaults")
 
 def page() -> str:
     """Return the page."""
-    definitions = [yaml.load(path.read_text(), yaml.CSafeLoader) for path in CRDS.iterdir()]
+    definitions = [each for path in crd_files() for each in load(path)]
     found = {each["spec"]["names"]["kind"]: each for each in definitions}
     return _HEAD + "".join(_section(found.pop(kind)) for kind in _ORDER) + "".join(map(_section, found.values()))
 
@@ -48,7 +44,7 @@ def _section(crd: Mapping[str, Any]) -> str:
             parts.append(f"\n### {part} of a {names['kind']}\n\n")
             parts.append(table(("field", "type", "what it is", "bounds"), rows))
     columns = version.get("additionalPrinterColumns", ())
-    parts.append(f"\n### Columns of a {names['kind']}\n\nWhat `kubectl get` shows; some with `-o wide` alone.\n\n")
+    parts.append(f"\n### Columns of a {names['kind']}\n\nThe columns of `kubectl get`; some only with `-o wide`.\n\n")
     parts.append(table(("column", "what it is"), (_column(each) for each in columns)))
     return "".join(parts)
 
@@ -97,4 +93,4 @@ def _span(least: int | None, most: int | None, unit: str) -> str:
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str]:
     wide = " (`-o wide`)" if column.get("priority") else ""
-    return f"{column['name']}{wide}", text(column.get("description", "Since when it is there."))
+    return f"{column['name']}{wide}", text(column.get("description", "The time since its creation."))

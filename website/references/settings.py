@@ -11,8 +11,8 @@ from website.references.table import table, text
 
 _HEAD = """# Settings of the programs
 
-What `stationkeeper-operator` and `stationkeeper-cups` take, as a flag or by a variable of the environment. A flag goes
-before its variable. The chart sets them: see [its values](chart-values.md). `stationkeeper serve` has
+The settings of `stationkeeper-operator` and `stationkeeper-cups`, as flags or environment variables. A flag overrides
+its variable. The chart sets them: see [its values](chart-values.md). `stationkeeper serve` has
 [options of its own](commands.md#serve).
 This page is generated from the code by `make docs`.
 """

@@ -28,11 +28,11 @@ class DeliveryState(StrEnum):
     PENDING = "Pending"
     """It does not report its desired configuration yet; it may have been sent or not."""
     NOT_CONVERGING = "NotConverging"
-    """It was sent the same several times, and still reports something else."""
+    """It got its configuration several times, and still reports another one."""
     MOVED = "Moved"
     """It was sent to another CUPS server, and has not asked here since."""
     FELL_BACK = "FellBack"
-    """It reports the CUPS configuration that it was sent, but asks with its old one, since the new one fails."""
+    """It reports its new CUPS configuration, but asks with its old one, since the new one fails."""
 
 
 class Segment(StrEnum):

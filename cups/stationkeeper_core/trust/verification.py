@@ -66,7 +66,7 @@ def verify(path: Path, seconds: int) -> Verification:
 def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     """Return whether the key of `issuer` signed `certificate`; ignore times, purposes and constraints."""
     if certificate is issuer:
-        # OpenSSL does not check the signature of a trusted certificate, or, if told to, only if key identifiers match.
+        # OpenSSL does not check the signature of a trusted certificate, or only with a flag, if key identifiers match.
         return _is_signed_by_key(certificate, issuer)
     found = _verify(_store_trusting_any, (certificate, issuer))
     if found.verdict is Verdict.OTHER and not found.signed:

@@ -253,7 +253,7 @@ def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:
         MalformedDERError: they are cut short, or too deep.
     """
     if depth > MAX_SEGMENT_DEPTH:
-        raise MalformedDERError("a string has segments of too many segments")
+        raise MalformedDERError("the segments of a string are nested too deeply")
     reader, found = DerReader(data, start, stop), []
     while reader.at < stop:
         tag, begin, end = reader.read()

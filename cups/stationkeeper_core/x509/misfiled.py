@@ -147,7 +147,7 @@ def _encoded_twice(content: bytes, label: str) -> str | None:
     if b"-----BEGIN" in inner:
         return "it is base64 of PEM text (encoded twice); in `data` encode once, or write it in `stringData` as it is"
     if _kind_of(inner) is not None:
-        return f"it is base64 of {_kind_of(inner)}, which is not taken; decode it, and give certificates in PEM"
+        return f"it is base64 of {_kind_of(inner)}, which is not accepted; decode it, and give certificates in PEM"
     if inner[:1] == bytes([_SEQUENCE]) and len(inner) > _SHORTEST_CERTIFICATE:
         return f"it is base64 without the lines BEGIN {label} and END {label}; add them"
     return None

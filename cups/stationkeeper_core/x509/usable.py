@@ -47,4 +47,4 @@ def _check_kind(key: PublicKey) -> None:
 
 def _on_curve(key: PublicKey) -> StationkeeperError:
     curve = "a curve that it gives by numbers" if key.curve == EXPLICIT_CURVE else f"the curve {key.curve[:64]}"
-    return StationkeeperError(Reason.CURVE_UNSUPPORTED, f"the public key is on {curve}, which OpenSSL does not take")
+    return StationkeeperError(Reason.CURVE_UNSUPPORTED, f"the public key is on {curve}, which OpenSSL does not accept")

@@ -24,7 +24,7 @@ _READ_BYTES = 4096
 
 
 class FirstBytes(Enum):
-    """What a client has sent so far."""
+    """The state of a client's first bytes."""
 
     NONE = "none"
     TLS = "tls"

@@ -20,7 +20,7 @@ _MAX_PORT = 65535
 _V2_BYTES = 16
 _LOCAL, _PROXY = 0, 1
 _UNSPECIFIED, _TCP4, _TCP6, _UNIX_STREAM = 0x00, 0x11, 0x21, 0x31
-# Bytes of the addresses by family and protocol: two addresses and, but for Unix, two ports (2.2).
+# Bytes of the addresses by family and protocol: two addresses and, except for Unix, two ports (2.2).
 _ADDRESS_BYTES = {_UNSPECIFIED: 0, _TCP4: 12, _TCP6: 36, _UNIX_STREAM: 216}
 _IP_BYTES = {_TCP4: 4, _TCP6: 16}
 _TLV_HEADER = 3

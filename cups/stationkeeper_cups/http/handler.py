@@ -142,7 +142,7 @@ class UpdateInfoHandler:
                 self._observations.claimed(asked_for, error.reason, now)
             raise
 
-    def _served(  # noqa: PLR0913 - what there is to tell of a visit
+    def _served(  # noqa: PLR0913 - all facts of a visit
         self,
         client: Client,
         update_info: UpdateInfoRequest,
@@ -169,7 +169,7 @@ class UpdateInfoHandler:
             fields.update(way_in)
             if left_out:
                 fields["left_out"] = left_out
-            # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
+            # Like `_log.info`, without the search of the stack for the caller: no log line has it.
             record = logging.getLogRecordFactory()(_log.name, logging.INFO, "", 0, outcome.lower(), (), None)
             record.__dict__["fields"] = fields
             _log.handle(record)

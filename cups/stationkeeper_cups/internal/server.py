@@ -76,78 +76,97 @@ def internal_application(
         guard: gets each request and whether it has the token; returns whether to answer it.
         operator_certificate: reads the certificate of the operator's key; None refuses handovers.
     """
-    state, observations = sources.state, sources.observations
-    handed_over = HandedOver(state, sources.metrics, observations.instance, operator_certificate)
-    token_reader = _TokenReader()
-    exposed = _Exposition(sources.metrics, time.monotonic)
+    return _Routes(sources, token, guard, operator_certificate).application()
 
-    def is_authenticated(request: web.Request) -> bool:
-        return token is not None and _holds(request, token_reader.read(token))
+
+class _Routes:
+    """The routes of the internal port; see `internal_application` for the arguments."""
+
+    def __init__(
+        self,
+        sources: InternalSources,
+        token: Callable[[], bytes] | None,
+        guard: Callable[[web.Request, bool], bool],
+        operator_certificate: Callable[[], bytes] | None,
+    ) -> None:
+        self._sources = sources
+        self._token = token
+        self._guard = guard
+        instance = sources.observations.instance
+        self._handed_over = HandedOver(sources.state, sources.metrics, instance, operator_certificate)
+        self._token_reader = _TokenReader()
+        self._exposed = _Exposition(sources.metrics, time.monotonic)
+
+    def application(self) -> web.Application:
+        """Return the application with the routes."""
+        application = web.Application(client_max_size=1024, middlewares=(self._guarded,))
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._exposition)
+        application.router.add_get("/generation", self._generation)
+        application.router.add_get("/observations", self._observed)
+        application.router.add_get("/refusals", self._recent_refusals)
+        application.router.add_routes(self._handed_over.routes(self._check_token))
+        return application
 
     @web.middleware
-    async def guarded(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if not guard(request, is_authenticated(request)):
+        if not self._guard(request, self._is_authenticated(request)):
             refusal = web.Response(status=429, text="too many requests\n")
             refusal.force_close()
             return refusal
         return await handler(request)
 
-    async def healthz(_request: web.Request) -> web.Response:
+    def _is_authenticated(self, request: web.Request) -> bool:
+        return self._token is not None and _holds(request, self._token_reader.read(self._token))
+
+    def _check_token(self, request: web.Request) -> None:
+        if self._token is None:
+            raise web.HTTPForbidden(text=_SHUT)
+        if not self._is_authenticated(request):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"alive": True})
 
-    async def readyz(_request: web.Request) -> web.Response:
-        ready = sources.is_serving() and not state.missing
-        return web.json_response({"ready": ready, "missing": state.missing}, status=200 if ready else 503)
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        missing = self._sources.state.missing
+        ready = self._sources.is_serving() and not missing
+        return web.json_response({"ready": ready, "missing": missing}, status=200 if ready else 503)
 
-    async def exposition(_request: web.Request) -> web.Response:
-        return web.Response(body=exposed.text(), headers={"Content-Type": CONTENT_TYPE})
+    async def _exposition(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._exposed.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def generation(request: web.Request) -> web.Response:
-        if token is not None and not is_authenticated(request):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+    async def _generation(self, request: web.Request) -> web.Response:
+        if self._token is not None:
+            self._check_token(request)
+        state, certificate = self._sources.state, self._sources.server_certificate
         refused = {
             document: {"reason": error.reason, "detail": error.detail}
             for document, error in islice(state.refused.items(), _MAX_REFUSED_SHOWN)
         }
-        begin, end = sources.server_certificate.not_before, sources.server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if state.missing:
             answer["secretsMissing"] = state.secrets_missing
-        if handed_over.is_open:
-            is_latest = state.is_latest.is_set()
-            handover = {"instance": observations.instance, "isLatest": is_latest, "moment": moment_ms()}
-            answer["handover"] = handover
+        if self._handed_over.is_open:
+            instance, is_latest = self._sources.observations.instance, state.is_latest.is_set()
+            answer["handover"] = {"instance": instance, "isLatest": is_latest, "moment": moment_ms()}
+        begin, end = certificate.not_before, certificate.not_after
         if begin and end:
             answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
         return web.json_response(answer)
 
-    def check_token(request: web.Request) -> None:
-        if token is None:
-            raise web.HTTPForbidden(text=_SHUT)
-        if not is_authenticated(request):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
-
-    async def recent_refusals_answer(request: web.Request) -> web.Response:
-        check_token(request)
-        answer = {"refusals": list(sources.recent_refusals())}
+    async def _recent_refusals(self, request: web.Request) -> web.Response:
+        self._check_token(request)
+        answer = {"refusals": list(self._sources.recent_refusals())}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
-    async def observed(request: web.Request) -> web.Response:
-        check_token(request)
-        page = observations.page(_cursor(request.query.get("since", "0")))
+    async def _observed(self, request: web.Request) -> web.Response:
+        self._check_token(request)
+        page = self._sources.observations.page(_cursor(request.query.get("since", "0")))
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
-
-    application = web.Application(client_max_size=1024, middlewares=(guarded,))
-    application.router.add_get("/healthz", healthz)
-    application.router.add_get("/readyz", readyz)
-    application.router.add_get("/metrics", exposition)
-    application.router.add_get("/generation", generation)
-    application.router.add_get("/observations", observed)
-    application.router.add_get("/refusals", recent_refusals_answer)
-    application.router.add_routes(handed_over.routes(check_token))
-    return application
 
 
 def provisional_context(now: datetime) -> ssl.SSLContext:

@@ -161,7 +161,7 @@ class EpollSelector(BaseSelector):
                 found.append((key, key.events & _events(mask)))
                 continue
             # Asked for only now: a callback before may have closed it, or opened another of this number, which finds
-            # that there is nothing to be read. An error or a hang-up is told to the reader and to the writer.
+            # that there is nothing to read. An error or a hang-up is reported to the reader and to the writer.
             try:
                 if mask & ~_OUT and number in self._readers:
                     self._readers[number]()

@@ -1,7 +1,7 @@
 """The program of `helm test`: ask `/update-info` as a gateway, and say what is wrong.
 
 It runs in the image of CUPS and uses only the standard library and `cryptography`. Each finding is one line on standard
-output; the exit status is 0 if all is well, else 1. No key and no credential is printed.
+output; the exit status is 0 if all is well, else 1. It prints no key and no credential.
 """
 
 import ipaddress
@@ -55,7 +55,7 @@ def server_chain(folder: Path, secret: str) -> list[x509.Certificate]:
     """Return the certificates of the server's Secret, its own first.
 
     Raises:
-        Wrong: there is none, or no Basics Station would take it.
+        Wrong: there is none, or every Basics Station would refuse it.
     """
     file = folder / "tls.crt"
     if not file.is_file():
@@ -66,9 +66,7 @@ def server_chain(folder: Path, secret: str) -> list[x509.Certificate]:
         isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
     )
     if not taken:
-        raise Wrong(
-            f"the key of the certificate in {secret} is none that a Basics Station takes: use P-256 or RSA 2048"
-        )
+        raise Wrong(f"a Basics Station cannot use the key of the certificate in {secret}: use P-256 or RSA 2048")
     return chain
 
 
@@ -82,7 +80,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 
 def trust(folder: Path, chain: list[x509.Certificate]) -> str | None:
-    """Return the PEM text of what a gateway would verify the server with; None where that is not known here."""
+    """Return the PEM text with which a gateway would verify the server; None if that is not known here."""
     file = folder / "ca.crt"
     if file.is_file() and file.stat().st_size:
         return file.read_text(encoding="ascii")
@@ -91,7 +89,7 @@ def trust(folder: Path, chain: list[x509.Certificate]) -> str | None:
 
 
 def context(authorities: str | None, gateway: Path | None) -> ssl.SSLContext:
-    """Return the TLS of a gateway; one that verifies nothing where no authority is known."""
+    """Return the TLS context of a gateway; if no CA is known, it verifies nothing."""
     made = ssl.create_default_context(cadata=authorities) if authorities else ssl.create_default_context()
     if authorities is None:
         made.check_hostname = False
@@ -105,21 +103,21 @@ def context(authorities: str | None, gateway: Path | None) -> ssl.SSLContext:
 
 @contextmanager
 def connected(service: Service, name: str, tls: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    """Connect and shake hands.
+    """Connect and do the handshake.
 
     Raises:
-        Wrong: nobody is there, or the server's certificate is not one for `name`.
+        Wrong: there is no server, or its certificate is not one for `name`.
         ssl.SSLError: the server refused.
     """
     try:
         plain = socket.create_connection(service.address, TIMEOUT_SECONDS)
     except socket.gaierror as error:
         raise Wrong(
-            f"the name {service.address[0]} cannot be resolved ({error}): is the cluster's DNS well?"
+            f"the name {service.address[0]} cannot be resolved ({error}): does the cluster's DNS work?"
         ) from error
     except OSError as error:
         raise Wrong(
-            f"{service.address[0]}:{service.address[1]} takes no connection ({error}): no CUPS pod is ready, or a "
+            f"{service.address[0]}:{service.address[1]} accepts no connection ({error}): no CUPS pod is ready, or a "
             "NetworkPolicy forbids it; see the pods' log"
         ) from error
     with plain:
@@ -135,7 +133,7 @@ def connected(service: Service, name: str, tls: ssl.SSLContext) -> Iterator[ssl.
 
 
 def ask(connection: ssl.SSLSocket, host: str, eui: bytes) -> tuple[int, bytes]:
-    """Send one request as a new gateway does; return status and body, 0 where the server closes without an answer."""
+    """Send one request as a new gateway; return status and body, 0 if the server closes without an answer."""
     groups = [f"{group:x}" for group in struct.unpack(">4H", eui)]
     body = json.dumps(
         {
@@ -175,12 +173,12 @@ def check_without_certificate(service: Service, name: str, tls: ssl.SSLContext, 
     except (ssl.SSLError, ConnectionError) as error:
         if tokens:
             raise Wrong(
-                f"cups.tokenAuthentication is on, yet the handshake without a certificate fails: {error}"
+                f"cups.tokenAuthentication is on, but the handshake without a certificate fails: {error}"
             ) from error
         say("ok: a client without a certificate is refused in the handshake")
         return
     if status == HTTP_OK or (status and not tokens):
-        raise Wrong(f"a client without a certificate got HTTP {status}: what ends TLS there is not CUPS alone")
+        raise Wrong(f"a client without a certificate got HTTP {status}: something else than CUPS terminates TLS there")
     say(f"ok: a client without a certificate is refused ({status}, {body[:80].decode('ascii', 'replace')})")
 
 
@@ -195,7 +193,7 @@ def check_gateway(service: Service, name: str, tls: ssl.SSLContext, eui: bytes) 
             status, body = ask(connection, name, eui)
     except (ssl.SSLError, ConnectionError) as error:
         raise Wrong(
-            f"the gateway's certificate is refused in the handshake ({error}): is there a TrustedCA for who issued it, "
+            f"the gateway's certificate is refused in the handshake ({error}): is there a TrustedCA for its issuer, "
             "and is it Ready? The log of CUPS says why"
         ) from error
     if status != HTTP_OK:

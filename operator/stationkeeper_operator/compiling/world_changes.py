@@ -19,9 +19,11 @@ class WorldChanges:
     """The difference between two states.
 
     Attributes:
-        resources: the changed resources, also with changes only in their status.
+        resources: the changed resources.
         referenced: the changed Secrets and ConfigMaps that resources name; None for one that does not exist.
+        restated: the present state of other resources of which only the status, or unused metadata, changed.
     """
 
     resources: Mapping[Key, ResourceChange] = field(default_factory=dict)
     referenced: Mapping[Reference, ReferencedObject | None] = field(default_factory=dict)
+    restated: Mapping[Key, Resource] = field(default_factory=dict)

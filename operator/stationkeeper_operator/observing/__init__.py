@@ -1,1 +1,1 @@
-"""Read the loaded generations and the gateways seen from the CUPS pods; compute status fields and conditions."""
+"""Ask the CUPS pods what they have loaded and which gateways they saw, and hand over missing documents."""

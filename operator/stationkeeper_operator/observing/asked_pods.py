@@ -8,7 +8,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
 
 GATHER_SECONDS = 5.0
-"""Between two rounds."""
+"""The pause between two rounds."""
 
 _AT_ONCE = 16
 _log = logging.getLogger("stationkeeper.operator.asked_pods")

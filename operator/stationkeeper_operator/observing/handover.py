@@ -98,7 +98,7 @@ class Handover:
         return bool(lacking)
 
     def was_informed_lately(self, uid: str) -> bool:
-        """Return whether a pod was just told that it has the latest documents: it may serve before it is Ready."""
+        """Return whether a pod was just informed that it has the latest documents: it may serve before it is Ready."""
         return self._clock() - self._informed_at.get(uid, float("-inf")) < SERVES_SECONDS
 
     async def _send_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:

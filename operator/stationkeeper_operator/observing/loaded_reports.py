@@ -37,7 +37,7 @@ class LoadedRound:
 
 
 class LoadedReports:
-    """What the pods of one release have loaded.
+    """The reports of the pods of one release on their loaded documents.
 
     Args:
         pods: the pods to ask.

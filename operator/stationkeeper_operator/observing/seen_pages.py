@@ -20,7 +20,7 @@ class _Cursor:
 
 
 class SeenPages:
-    """What the pods of one release saw, page by page.
+    """The observations of the pods of one release, page by page.
 
     Args:
         pods: the pods to ask.

@@ -15,7 +15,7 @@ from aiohttp import web
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
-from stationkeeper_operator.process.limited_connections import limited_connections
+from stationkeeper_operator.process.limited_server import ServerLimits, serve_limited
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15.0
@@ -48,29 +48,9 @@ async def serve_health(
     lines = RateLimit(_LINES_A_SECOND, _LINES)
     # aiohttp logs a traceback for each request that is not HTTP.
     logger.filters[:] = [lambda _record: lines.take()]
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=0.5,
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=0,
-        logger=logger,
-    )
-    await runner.setup()
-    try:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            limited_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS),
-            address.host,
-            address.port,
-            reuse_address=True,
-        )
-        try:
-            yield
-        finally:
-            server.close()
-    finally:
-        await asyncio.shield(runner.cleanup())
+    limits = ServerLimits(MAX_CONNECTIONS, LIFETIME_SECONDS, IDLE_SECONDS, shutdown_seconds=0.5)
+    async with serve_limited(application, address, limits, logger):
+        yield
 
 
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -60,7 +60,7 @@ class DocumentSecrets:
             return await asyncio.to_thread(read_held, document, secret)
 
     async def read_if_allowed(self, document: str) -> HeldDocument:
-        """Do the same as `read`; return an empty one if the Role, for example of an older chart, lacks the Secret.
+        """Do the same as `read`; return an empty one if the Role lacks the Secret, as the Role of an older chart does.
 
         Raises:
             ApiError: it cannot be read.

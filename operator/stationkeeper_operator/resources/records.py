@@ -127,8 +127,8 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         metadata: of the object.
-        spec: None where it cannot be decoded.
-        problem: why there is no spec, else empty.
+        spec: None if it cannot be decoded.
+        problem: why there is no spec; empty if there is one.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
         key: the identity.
@@ -151,8 +151,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         metadata: of the object.
-        spec: None where it cannot be decoded.
-        problem: why there is no spec, else empty.
+        spec: None if it cannot be decoded.
+        problem: why there is no spec; empty if there is one.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
         key: the identity.
@@ -175,9 +175,9 @@ class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         metadata: of the object.
-        spec: None where it cannot be decoded.
-        problem: why there is no spec, else empty.
-        suspended: always false; so that all resources have this attribute.
+        spec: None if it cannot be decoded.
+        problem: why there is no spec; empty if there is one.
+        suspended: always false; other resources have this attribute too.
         status: the present one.
         key: the identity.
     """
@@ -259,7 +259,7 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
 
 
 def share_parts(resource: Resource, held: Resource) -> None:
-    """Have `resource` use the parts of its earlier version `held` that are equal, so that they are in memory once."""
+    """Replace parts of `resource` by equal parts of its earlier version `held`, so that they are in memory once."""
     if type(resource) is not type(held):
         return
     for each in ("key", "spec", "status"):
@@ -269,7 +269,7 @@ def share_parts(resource: Resource, held: Resource) -> None:
 
 
 def share_field(new: msgspec.Struct, held: msgspec.Struct, field: str) -> None:
-    """Have `new` use the value of a field of `held`, of the same or of another type, where both are equal."""
+    """Replace the value of a field of `new` by the one of `held`, of any type, if both are equal."""
     before = getattr(held, field)
     if getattr(new, field) == before:
         msgspec.structs.force_setattr(new, field, before)
@@ -330,7 +330,7 @@ def _metadata(raw: msgspec.Raw) -> Metadata:
 
 
 def _lean(metadata: Metadata) -> Metadata:
-    """Return the same new metadata with shared texts, and without the parts that resources do not use."""
+    """Return `metadata`, changed in place: with shared texts, and without the parts that resources do not use."""
     msgspec.structs.force_setattr(metadata, "namespace", sys.intern(metadata.namespace))
     # Resources that are applied together have the same time.
     msgspec.structs.force_setattr(metadata, "creation_timestamp", _shared_time(metadata.creation_timestamp))

@@ -45,6 +45,7 @@ class CertificateUsage:
     """The usage in one release: a Basics Station asks once a day, and counts for `WINDOW` after its last request."""
 
     _used: dict[str, tuple[str, datetime, bool]] = field(default_factory=dict)
+    _users: dict[str, set[str]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _cas: Counter[str] = field(default_factory=Counter)
     _unregistered: dict[str, dict[str, Unregistered]] = field(default_factory=dict)
@@ -58,11 +59,20 @@ class CertificateUsage:
             at: the time, aware.
             is_ca: whether the gateway's certificate is a CA.
         """
+        held = self._used.get(uid)
+        if held is None or held[0] != authority:
+            self.remove(uid)
+            self._users.setdefault(authority, set()).add(uid)
         self._used[uid] = (authority, at, is_ca)
 
     def remove(self, uid: str) -> None:
         """Record that the Gateway `uid` no longer exists, or was accepted without a certificate."""
-        self._used.pop(uid, None)
+        held = self._used.pop(uid, None)
+        if held is not None:
+            users = self._users[held[0]]
+            users.discard(uid)
+            if not users:
+                del self._users[held[0]]
 
     def read_status(self, resource: TrustedCA) -> None:
         """Read the unregistered gateways from the status of a TrustedCA."""
@@ -111,7 +121,7 @@ class CertificateUsage:
                 counts[authority] += 1
                 cas[authority] += is_ca
             elif self._used.get(uid) is use:
-                del self._used[uid]
+                self.remove(uid)
             if number % _IN_ONE_STEP == _IN_ONE_STEP - 1:
                 yield
         self._counts, self._cas = counts, cas
@@ -125,10 +135,9 @@ class CertificateUsage:
         """Return the number of Gateways that the TrustedCA vouched for, as of the last count."""
         return self._counts[_name(key)]
 
-    def users(self, key: Key) -> frozenset[str]:
+    def users(self, key: Key) -> Collection[str]:
         """Return the uids of the Gateways that the TrustedCA vouched for within `WINDOW`, as of the last count."""
-        name = _name(key)
-        return frozenset(uid for uid, (authority, _, _) in self._used.items() if authority == name)
+        return tuple(self._users.get(_name(key), ()))
 
     def keep_only(self, authorities: Collection[Key]) -> None:
         """Drop the unregistered gateways of TrustedCAs that no longer exist.

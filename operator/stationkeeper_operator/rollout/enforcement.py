@@ -285,9 +285,7 @@ class Enforcement:
         steps = self._steps.get(ref, {})
         read = [step for step in steps.values() if self._is_read(step.document)]
         if steps and not read:
-            return Fact(
-                _TRUE, ENFORCED, "loaded by every ready CUPS pod: none reads a document any more that it was in"
-            )
+            return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
         facts = [self._facts.get(step, _WAITING) for step in read]
         if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
             return None
@@ -364,7 +362,7 @@ def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
     later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
     if later is not None:
         # It may have loaded what was written a moment ago. Earlier proofs stay valid: its generation is not older.
-        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
+        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than the operator has published")
     for pod in behind:
         if pod.problem:
             return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not say what it has loaded: {pod.problem}")

@@ -40,7 +40,7 @@ class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
 
     Attributes:
         instance: the name of its process.
-        is_latest: whether the operator told it that all its documents are the latest.
+        is_latest: whether the operator confirmed that all its documents are the latest.
         moment: the time of its answer, for `Latest`; 0 from an older version.
     """
 

@@ -160,6 +160,10 @@ class ObservedState:
             pass
         return self.authorities()
 
+    def key_of(self, uid: str) -> Key | None:
+        """Return the key of the resource with a uid; None if it does not exist."""
+        return self._keys.get(uid)
+
     def authorities(self) -> list[Key]:
         """Return the keys of all TrustedCAs."""
         return [key for key in self._authorities if isinstance(self._current(key), TrustedCA)]

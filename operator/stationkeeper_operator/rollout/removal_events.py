@@ -4,7 +4,7 @@ A deleted resource has no status, so only its events remain visible; Kubernetes 
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import parse_hex
@@ -30,6 +30,7 @@ _MAX_AWAITING_PROOF = 5_000
 """The maximum number of removals of one namespace that wait for their proof."""
 _MAX_GATEWAY_EVENTS = 20
 """The maximum number of Gateways with their own event for one change; the event of the TrustedCA has their number."""
+_IN_ONE_STEP = 500
 
 
 @dataclass(frozen=True)
@@ -51,39 +52,59 @@ class RemovalEvent:
     is_last: bool = False
 
 
+@dataclass(frozen=True)
+class _Users:
+    """Gateways that a TrustedCA vouched for: their number, and the first of them by name."""
+
+    count: int
+    first: tuple[Gateway, ...]
+
+
+_NO_USERS = _Users(0, ())
+
+
 class RemovalEvents:
     """The events of one release.
 
     Args:
         users: returns the uids of the Gateways that a TrustedCA vouched for lately.
+        key_of: returns the key of the Gateway with a uid; None if it does not exist.
         awaits_proof: whether `enforced` will be called.
     """
 
-    def __init__(self, users: Callable[[Key], Collection[str]], *, awaits_proof: bool) -> None:
+    def __init__(
+        self, users: Callable[[Key], Collection[str]], key_of: Callable[[str], Key | None], *, awaits_proof: bool
+    ) -> None:
         self._users = users
+        self._key_of = key_of
         self._awaits_proof = awaits_proof
         self._deleted: dict[ResourceRef, Resource] = {}
         self._awaiting_proof: Counter[str] = Counter()
 
     def announce(
         self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]
-    ) -> Iterator[RemovalEvent]:
-        """Yield the events on the trust that a publish removed.
+    ) -> Iterator[RemovalEvent | None]:
+        """Yield the events on the trust that a publish removed; None between the steps.
 
         Args:
             changes: the changes of one document.
             trust: the new trust document.
             present: all resources.
         """
-        for record in changes.removed:
+        for number, record in enumerate(changes.removed):
+            if number % _IN_ONE_STEP == _IN_ONE_STEP - 1:
+                yield None
             key = record_key(record)
             if is_deleted(record, present):
                 yield from self._deleted_resource(record, key, trust, is_reserved=record.uid in changes.reserved)
             elif isinstance(record, TrustedAuthority):
                 yield from self._out_of_force(present[key], record, trust, present)
         for record in changes.changed:
+            if not isinstance(record, TrustedAuthority):
+                # No record of this document is one.
+                break
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
-            if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
+            if isinstance(before, TrustedAuthority) and resource is not None:
                 yield from self._narrowed(resource, before, record, present)
                 yield from _unrevoked(resource, revocations_removed(before, record))
                 yield from _still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
@@ -128,12 +149,12 @@ class RemovalEvents:
 
     def _out_of_force(
         self, resource: Resource, record: TrustedAuthority, trust: TrustDocument, present: Mapping[Key, Resource]
-    ) -> Iterator[RemovalEvent]:
+    ) -> Iterator[RemovalEvent | None]:
         """Yield the events on an existing TrustedCA that has nothing in force any more."""
         what = "it was suspended" if resource.suspended else "nothing of it is in force any more"
-        users = self._gateways(resource.key, present)
-        if users:
-            message = f"{what} while in use; gateways that it vouched for in the last 25 h: {len(users)}"
+        users = yield from self._gateways(resource.key, present)
+        if users.count:
+            message = f"{what} while in use; gateways that it vouched for in the last 25 h: {users.count}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
             yield from _gateway_events(users, resource, what)
         yield from _trust_left_elsewhere(resource, record, trust)
@@ -144,37 +165,56 @@ class RemovalEvents:
         before: TrustedAuthority,
         record: TrustedAuthority,
         present: Mapping[Key, Resource],
-    ) -> Iterator[RemovalEvent]:
+    ) -> Iterator[RemovalEvent | None]:
         """Yield the events on certificates, ranges or served namespaces that a TrustedCA lost."""
-        removed, narrower = certificates_removed(before, record), is_narrower(before, record)
-        users = self._gateways(resource.key, present) if removed or narrower else []
-        outside = [each for each in users if _may_vouch_for(before, each) and not _may_vouch_for(record, each)]
-        if removed and users:
+        removed = certificates_removed(before, record)
+        users = (yield from self._gateways(resource.key, present)) if removed else _NO_USERS
+        if users.count:
             what = f"it no longer has the {removed}"
             hint = (
                 "gateways with certificates that chain up to that are now refused: add the old certificate again,"
                 " beside the new one, until all gateways have new certificates"
             )
-            message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {len(users)}; {hint}"
+            message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {users.count}; {hint}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
             yield from _gateway_events(users, resource, what)
-        if outside:
+        if not (removed or is_narrower(before, record)):
+            return
+        outside = yield from self._gateways(
+            resource.key, present, lambda each: _may_vouch_for(before, each) and not _may_vouch_for(record, each)
+        )
+        if outside.count:
             what = "its euiRanges or serves became narrower"
-            message = f"{what}; gateways that it vouched for in the last 25 h and cannot any more: {len(outside)}"
+            message = f"{what}; gateways that it vouched for in the last 25 h and cannot any more: {outside.count}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
             yield from _gateway_events(outside, resource, what)
 
-    def _gateways(self, authority: Key, present: Mapping[Key, Resource]) -> list[Gateway]:
-        """Return the Gateways that a TrustedCA vouched for lately, sorted by name."""
-        users = frozenset(self._users(authority))
-        if not users:
-            return []
-        found = (each for each in present.values() if isinstance(each, Gateway) and each.metadata.uid in users)
-        return sorted(found, key=lambda each: each.key)
+    def _gateways(
+        self,
+        authority: Key,
+        present: Mapping[Key, Resource],
+        counts: Callable[[Gateway], bool] = lambda _gateway: True,
+    ) -> Generator[None, None, _Users]:
+        """Return the existing Gateways that a TrustedCA vouched for lately and that count; yield between the steps."""
+        count, first = 0, list[Gateway]()
+        for number, uid in enumerate(self._users(authority)):
+            if number % _IN_ONE_STEP == _IN_ONE_STEP - 1:
+                first = sorted(first, key=_by_key)[:_MAX_GATEWAY_EVENTS]
+                yield None
+            key = self._key_of(uid)
+            found = present.get(key) if key is not None else None
+            if isinstance(found, Gateway) and found.metadata.uid == uid and counts(found):
+                count += 1
+                first.append(found)
+        return _Users(count, tuple(sorted(first, key=_by_key)[:_MAX_GATEWAY_EVENTS]))
 
 
-def _gateway_events(gateways: Iterable[Gateway], authority: Resource, what: str) -> Iterator[RemovalEvent]:
-    for each in list(gateways)[:_MAX_GATEWAY_EVENTS]:
+def _by_key(resource: Resource) -> Key:
+    return resource.key
+
+
+def _gateway_events(users: _Users, authority: Resource, what: str) -> Iterator[RemovalEvent]:
+    for each in users.first:
         message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, which vouched for it last: {what}"
         yield RemovalEvent(each, "Warning", IN_USE, message)
 

@@ -14,7 +14,6 @@ from stationkeeper_core.published.documents import TRUST, Document, TrustDocumen
 from stationkeeper_core.published.observation import Observation
 from stationkeeper_operator.compiling.retention.document_changes import (
     DocumentChanges,
-    document_changes,
     is_deleted,
     record_key,
     removed_records,
@@ -63,7 +62,7 @@ class RolloutTracker:
     def __init__(self, current: Callable[[Key], Resource | None], release_namespace: str, *, asks: bool) -> None:
         self.enforcement = Enforcement()
         self.observed = ObservedState(current, release_namespace)
-        self._removal_events = RemovalEvents(self.observed.usage.users, awaits_proof=asks)
+        self._removal_events = RemovalEvents(self.observed.usage.users, self.observed.key_of, awaits_proof=asks)
         self._asks = asks
         self._changes: list[DocumentChanges] = []
         self._proven: list[tuple[ResourceRef, Fact]] = []
@@ -104,29 +103,25 @@ class RolloutTracker:
                 self.enforcement.wait_for_base(self._removal_events.await_proof(each), document)
         return bool(unknown)
 
-    def removals_in(
-        self, before: Document | None, after: Document, present: Mapping[Key, Resource]
-    ) -> tuple[Removed, ...]:
-        """Return the removals in a written document that need an event after their proof.
+    def removals_in(self, changes: DocumentChanges, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals in a document that need an event after their proof; any thread may call it.
 
         Args:
-            before: what is in force.
-            after: what is written.
+            changes: the changes of the document.
             present: all resources.
         """
         if not self._asks:
             return ()
-        deleted = (each for each in removed_records(before, after) if is_deleted(each, present))
+        deleted = (each for each in changes.removed if is_deleted(each, present))
         return tuple(Removed(*record_key(each), each.uid) for each in deleted)
 
     def published(
-        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
+        self, changes: Mapping[str, DocumentChanges], generations: Mapping[str, int], now: float
     ) -> Iterator[Collection[Key]]:
         """Record that documents were written, in steps.
 
         Args:
-            before: the earlier contents, by document.
-            after: the new contents, by document.
+            changes: the changes, by document.
             generations: the generations of the written documents.
             now: the time in monotonic seconds.
 
@@ -135,24 +130,22 @@ class RolloutTracker:
             must take all steps.
         """
         for document, generation in generations.items():
-            changes = document_changes(before.get(document), after[document])
             # Before the first step: a report between two steps must not prove a removal before its first event.
-            self._changes.append(changes)
-            for _ in self._add_step(Step(document, generation, now), changes, is_known=document in before):
+            self._changes.append(changes[document])
+            for _ in self._add_step(Step(document, generation, now), changes[document]):
                 yield ()
-            keys = self.observed.reconfigured([changes])
+            keys = self.observed.reconfigured([changes[document]])
             while batch := list(islice(keys, _IN_ONE_STEP)):
                 yield batch
             yield ()
 
     def published_copies(
-        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
+        self, changes: Mapping[str, DocumentChanges], generations: Mapping[str, int], now: float
     ) -> Iterator[None]:
         """Record that copies in documents of another count were written; `published` takes in the changes themselves.
 
         Args:
-            before: the earlier contents, by document.
-            after: the new contents, by document.
+            changes: the changes, by document.
             generations: the generations of the written documents.
             now: the time in monotonic seconds.
 
@@ -160,14 +153,13 @@ class RolloutTracker:
             Between the steps. The caller must take all steps.
         """
         for document, generation in generations.items():
-            changes = document_changes(before.get(document), after[document])
-            yield from self._add_step(Step(document, generation, now), changes, is_known=document in before)
+            yield from self._add_step(Step(document, generation, now), changes[document])
             yield
 
-    def _add_step(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> Iterator[None]:
+    def _add_step(self, step: Step, changes: DocumentChanges) -> Iterator[None]:
         if not self._asks:
             return
-        if not is_known:
+        if not changes.replaces_known:
             self.enforcement.replaced(step)
         refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
         yield from self.enforcement.published(step, refs)
@@ -182,8 +174,8 @@ class RolloutTracker:
         self.enforcement.unwritten = frozenset(documents)
         self.enforcement.unchanged = unchanged
 
-    def removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> Iterator[RemovalEvent]:
-        """Yield the events on removed trust since the last call, and on its proofs.
+    def removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> Iterator[RemovalEvent | None]:
+        """Yield the events on removed trust since the last call, and on its proofs; None between the steps.
 
         Args:
             after: the present contents, by document.
@@ -194,6 +186,7 @@ class RolloutTracker:
             if isinstance(trust, TrustDocument):
                 yield from self._removal_events.announce(self._changes[0], trust, present)
             del self._changes[:1]
+            yield None
         proven, self._proven = self._proven, []
         yield from self._removal_events.enforced(proven)
 

@@ -105,7 +105,8 @@ class Compilation:
             leading = leading_count(counts, in_force)
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
         known = self._store.changes()
-        if len(known.before) <= _FEW and not known.referenced and all(key.kind == GATEWAY for key in known.before):
+        count = len(known.before) + len(known.restated)
+        if count <= _FEW and not known.referenced and all(key.kind == GATEWAY for key in known.before):
             return compiler, _take_in(compiler, known)
         return compiler, await asyncio.to_thread(_take_in, compiler, known)
 

@@ -12,6 +12,7 @@ from stationkeeper_operator.turns.status_loop import StatusLoop
 
 FEW = 100
 """The maximum of resources with a changed verdict that come before the backlog: about two seconds of writes."""
+_QUEUED_AT_ONCE = 2_000
 
 
 class Judging:
@@ -47,14 +48,16 @@ class Judging:
         """Treat all later resources as changes: those of the first LIST are all taken in."""
         self._queue_of_changes = self._changed
 
-    def expect(self, keys: Collection[Key]) -> None:
+    async def expect(self, keys: Collection[Key]) -> None:
         """Queue these resources: their verdict changed.
 
         If they are many, as after a change of a TrustedCA, they wait with the backlog, except for those that changed
         themselves. Otherwise the next change in their namespace would wait for all of them.
         """
         queue = self._queue_of_verdicts if len(keys) <= FEW else self._backlog
-        queue.update(dict.fromkeys(key for key in keys if key not in self._changed))
+        for batch in batches(keys, _QUEUED_AT_ONCE):
+            queue.update(dict.fromkeys(key for key in batch if key not in self._changed))
+            await asyncio.sleep(0)
 
     async def judge(
         self,
@@ -76,7 +79,7 @@ class Judging:
             Whether nothing was left.
         """
         for document in unwritten ^ self._unwritten:
-            self.expect(compiler.resources_in(document))
+            await self.expect(compiler.resources_in(document))
         self._unwritten = unwritten
         deleted, self._deleted = self._deleted, {}
         self._status.judge({}, deleted)

@@ -10,6 +10,9 @@ from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reports import ResourceReport
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
+MOST_RESTATED = 5_000
+"""The changed statuses that wait for a turn: until then, the compiler holds the resources with their old statuses."""
+
 
 class KnownResources:
     """The known resources of one process.
@@ -56,9 +59,11 @@ class KnownResources:
         self.note(change)
 
     def note(self, change: Change) -> None:
-        """Let a change wait for a turn if a turn depends on it; a reduction is urgent."""
+        """Let a change wait for a turn if a turn depends on it; a reduction is urgent, and many statuses count too."""
         if change in {Change.SPEC, Change.REDUCTION}:
             self.changes.wake(urgent=change is Change.REDUCTION)
+        elif self.store.restated >= MOST_RESTATED:
+            self.changes.wake()
 
     def note_reference(self, reference: Reference) -> None:
         """Let a change of a named Secret or ConfigMap wait for a turn; it is urgent if the object admits clients."""

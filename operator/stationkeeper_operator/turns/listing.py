@@ -17,7 +17,7 @@ from stationkeeper_operator.watching.resync import Resync
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0
 LISTS_AT_ONCE = 4
-"""LISTs that may follow each other at once; after these, the pause between two is `LEAST_RESYNC_SECONDS`."""
+"""The number of LISTs without a pause; after these, there is a pause of `LEAST_RESYNC_SECONDS` between two."""
 RETRY_SECONDS = 1.0
 
 _RELIST_QUIET_SECONDS = 2.0

@@ -70,23 +70,22 @@ class PlanCheck:
 
     async def _check(self, checked: Compiled) -> None:
         found: list[str] = []
-        seen: set[Key] = set()
+        unseen = await asyncio.to_thread(set, checked.verdicts)
         parts = plan_parts(checked.world, checked.in_force, checked.now)
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
-            seen |= part.verdicts.keys()
-            found += await asyncio.to_thread(self._compare, part, checked)
+            found += await asyncio.to_thread(self._compare, part, checked, unseen)
         self._next = None
-        unexpected = checked.verdicts.keys() - seen
-        self._differences.labels("Verdict").inc(len(unexpected))
-        found += ["/".join(key) for key in unexpected]
+        self._differences.labels("Verdict").inc(len(unseen))
+        found += ["/".join(key) for key in unseen]
         if found:
             fields = {"count": len(found), "first": ", ".join(sorted(found)[:_SHOWN])}
             _log.error("the incremental compile differs from a full compile", extra={"fields": fields})
             self._on_difference()
 
-    def _compare(self, part: PlanPart, checked: Compiled) -> list[str]:
-        """Return the names of the differences."""
+    def _compare(self, part: PlanPart, checked: Compiled, unseen: set[Key]) -> list[str]:
+        """Return the names of the differences, and remove the resources of the part from `unseen`."""
         found: list[str] = []
+        unseen.difference_update(part.verdicts)
         if part.document is not None and checked.digests.get(part.name) != digest(part.payload):
             self._differences.labels("Document").inc()
             found.append(part.name)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnPlan
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
+from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import batches
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
@@ -58,7 +60,7 @@ class PlanWriter:
             SupersededError: another program wrote a Secret.
             NotLeadingError: this process no longer holds the Lease.
         """
-        await self._publish(self._reducing(plan), plan, resources)
+        await self._publish(await self._reducing(plan), plan, resources)
 
     async def write(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> Written:
         """Write the documents that differ from those in force; stop early for a waiting change.
@@ -77,12 +79,12 @@ class PlanWriter:
         await self._flow.note_unwritten(unwritten, plan.before, plan.documents)
         return Written(unwritten, tried_all, completed)
 
-    def _reducing(self, plan: TurnPlan) -> frozenset[str]:
-        differing = self._publisher.differing(plan.digests)
-        return reduced_documents(plan.before, {name: plan.documents[name] for name in differing})
+    async def _reducing(self, plan: TurnPlan) -> frozenset[str]:
+        differing = {name: plan.documents[name] for name in self._publisher.differing(plan.digests)}
+        return await asyncio.to_thread(reduced_documents, plan.before, differing) if differing else frozenset()
 
     async def _write_in_order(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
-        first = self._reducing(plan) - plan.last
+        first = await self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
         # Documents of events come first. One batch is written in any case: otherwise, with changes all the time,
@@ -108,12 +110,7 @@ class PlanWriter:
     async def _publish(self, documents: Collection[str], plan: TurnPlan, resources: Mapping[Key, Resource]) -> None:
         if not documents:
             return
-        payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
-        removed = {
-            name: self._flow.removals_in(plan.before.get(name), plan.documents[name], resources)
-            for name in documents
-            if plan.leads(name)
-        }
+        payloads, changes, removed = await asyncio.to_thread(self._prepare, documents, plan, resources)
         superseded: SupersededError | None = None
         try:
             generations = await self._publisher.write(documents, payloads, removed, plan.documents)
@@ -122,6 +119,15 @@ class PlanWriter:
             superseded, generations = error, error.written
         leading = {name: number for name, number in generations.items() if plan.leads(name)}
         copies = {name: number for name, number in generations.items() if name not in leading}
-        await self._flow.published(plan.before, plan.documents, leading, copies)
+        await self._flow.published(changes, leading, copies)
         if superseded is not None:
             raise superseded
+
+    def _prepare(
+        self, documents: Collection[str], plan: TurnPlan, resources: Mapping[Key, Resource]
+    ) -> tuple[dict[str, bytes], dict[str, DocumentChanges], dict[str, tuple[Removed, ...]]]:
+        """Return the payloads of documents, their changes, and the removals of those that lead; takes long."""
+        payloads = {name: plan.payload(name) for name in documents}
+        changes = {name: document_changes(plan.before.get(name), plan.documents[name]) for name in documents}
+        leading = (name for name in documents if plan.leads(name))
+        return payloads, changes, {name: self._flow.removals_in(changes[name], resources) for name in leading}

@@ -102,7 +102,7 @@ class Reconciler:
         await self._writer.write_reductions(trust, compiler.resources)
         plan = await self._compilation.compile(compiler, counts, in_force, now)
         self.deadline = plan.deadline
-        self._judging.expect(plan.verdicts)
+        await self._judging.expect(plan.verdicts)
         written = await self._writer.write(plan, compiler.resources)
         judged_all = not compiler.has_compiled_all or await self._judging.judge(
             compiler, written.unwritten, is_final=written.tried_all, change_waits=self._compilation.change_waits

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from stationkeeper_core.published.documents import Document
 from stationkeeper_core.published.observation import Observation
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -66,32 +67,28 @@ class RolloutFlow:
         if self._tracker.begin_turn(generations, removed):
             self._wake.set()
 
-    def removals_in(
-        self, before: Document | None, after: Document, present: Mapping[Key, Resource]
-    ) -> tuple[Removed, ...]:
-        """Return the removals in a written document that need an event after their proof."""
-        return self._tracker.removals_in(before, after, present)
+    def removals_in(self, changes: DocumentChanges, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals in a document that need an event after their proof; any thread may call it."""
+        return self._tracker.removals_in(changes, present)
 
     async def published(
         self,
-        before: Mapping[str, Document],
-        after: Mapping[str, Document],
+        changes: Mapping[str, DocumentChanges],
         generations: Mapping[str, int],
         copies: Mapping[str, int] | None = None,
     ) -> None:
         """Record that documents were written.
 
         Args:
-            before: the earlier contents, by document.
-            after: the new contents, by document.
+            changes: the changes, by document.
             generations: the generations of the written documents.
             copies: the generations of the written copies in documents of another count.
         """
         now = self._clock()
-        for keys in self._tracker.published(before, after, generations, now):
+        for keys in self._tracker.published(changes, generations, now):
             self._statuses.queue_observations(keys)
             await asyncio.sleep(0)
-        for _ in self._tracker.published_copies(before, after, copies or {}, now):
+        for _ in self._tracker.published_copies(changes, copies or {}, now):
             await asyncio.sleep(0)
         if generations or copies:
             self._hurry_until = now + HURRY_SECONDS
@@ -148,7 +145,8 @@ class RolloutFlow:
             await asyncio.sleep(0)
         self._statuses.queue_observations(self._tracker.authorities())
 
-    async def _record(self, events: Iterable[RemovalEvent]) -> None:
+    async def _record(self, events: Iterable[RemovalEvent | None]) -> None:
         for each in events:
-            self._events.queue(each.resource, each.kind, each.reason, each.message, once=each.is_last)
+            if each is not None:
+                self._events.queue(each.resource, each.kind, each.reason, each.message, once=each.is_last)
             await asyncio.sleep(0)

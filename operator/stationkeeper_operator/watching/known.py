@@ -42,18 +42,20 @@ class StoreChanges:
         before: the resources that may have changed, with their earlier state.
         after: all present resources; other resources do not exist.
         referenced: the named objects that may have changed; None for one that does not exist.
+        restated: the present state of other resources of which only the status, or unused metadata, changed.
     """
 
     before: Mapping[Key, Resource | None]
     after: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject | None]
+    restated: Mapping[Key, Resource]
 
     @property
     def world(self) -> WorldChanges:
         """The difference; it takes a while to compute if everything is new."""
         pairs = ((key, ResourceChange(held, self.after.get(key))) for key, held in self.before.items())
         changed = {key: change for key, change in pairs if change.before is not change.after}
-        return WorldChanges(changed, self.referenced)
+        return WorldChanges(changed, self.referenced, self.restated)
 
 
 class ListInProgress:

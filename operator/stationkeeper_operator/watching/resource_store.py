@@ -40,6 +40,13 @@ class ResourceStore:
         self.references = ReferenceIndex(budget or ReferenceBudget())
         # The earlier state of the resources that changed since `changes`; None if everything must be returned.
         self._before: dict[Key, Resource | None] | None = None
+        # Without the earlier state: the operator writes 100,000 statuses while nothing else changes.
+        self._restated: dict[Key, None] = {}
+
+    @property
+    def restated(self) -> int:
+        """The number of resources of which only the status changed since `changes`."""
+        return len(self._restated)
 
     @property
     def is_empty(self) -> bool:
@@ -58,12 +65,11 @@ class ResourceStore:
             return Change.NOTHING
         if held is not None and version <= _version(held):
             return Change.NOTHING
-        self._hold(key, resource)
-        if held is None:
-            return Change.SPEC
-        if resource.metadata.uid == held.metadata.uid and _compared_part(resource) == _compared_part(held):
+        is_restated = held is not None and _compared_part(resource) == _compared_part(held)
+        self._hold(key, resource, is_restated=is_restated)
+        if is_restated:
             return Change.STATUS
-        return Change.REDUCTION if resource_reduced(held, resource) else Change.SPEC
+        return Change.REDUCTION if held is not None and resource_reduced(held, resource) else Change.SPEC
 
     def remove(self, last: Resource) -> Change:
         """Take in a report that a resource was deleted.
@@ -121,7 +127,7 @@ class ResourceStore:
 
     def return_all_next(self) -> None:
         """Make the next `changes` return everything, as at the first call."""
-        self._before = None
+        self._before, self._restated = None, {}
         self.references.return_all_next()
 
     def changes(self) -> StoreChanges:
@@ -131,8 +137,9 @@ class ResourceStore:
         else:
             before = self._before
             after = {key: self._resources[key] for key in before if key in self._resources}
-        self._before = {}
-        return StoreChanges(before, after, self.references.take_changed())
+        restated = {key: self._resources[key] for key in self._restated if key not in before}
+        self._before, self._restated = {}, {}
+        return StoreChanges(before, after, self.references.take_changed(), restated)
 
     def snapshot(self) -> StoreSnapshot:
         """Return the present state."""
@@ -157,11 +164,13 @@ class ResourceStore:
     def _listed_version(self, key: Key) -> int:
         return max(self._listed.get((key.kind, key.namespace), -1), self._listed.get((key.kind, None), -1))
 
-    def _hold(self, key: Key, resource: Resource) -> None:
+    def _hold(self, key: Key, resource: Resource, *, is_restated: bool = False) -> None:
         held = self._resources.get(key)
         if held is not None:
             share_parts(resource, held)
-        if self._before is not None:
+        if is_restated:
+            self._restated[key] = None
+        elif self._before is not None:
             self._before.setdefault(key, held)
         self._resources[key] = resource
         self._deleted.pop(key, None)
@@ -169,6 +178,7 @@ class ResourceStore:
 
     def _drop(self, key: Key) -> None:
         dropped = self._resources.pop(key)
+        self._restated.pop(key, None)
         if self._before is not None:
             self._before.setdefault(key, dropped)
         self.references.replace(dropped, None)
@@ -176,7 +186,9 @@ class ResourceStore:
 
 def _compared_part(resource: Resource) -> tuple[object, ...]:
     metadata = resource.metadata
-    return (resource.spec, resource.suspended, resource.problem, metadata.being_deleted, metadata.annotations)
+    # A status names the generation that it is about.
+    identity = (metadata.uid, metadata.generation, metadata.being_deleted, metadata.annotations)
+    return (*identity, resource.spec, resource.suspended, resource.problem)
 
 
 def _in_scope(key: Key, scope: Scope) -> bool:

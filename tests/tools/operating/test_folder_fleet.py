@@ -1,4 +1,4 @@
-"""A folder as a fleet, without a process that serves it: what it shows, what it edits, and what it says instead."""
+"""A folder as a fleet, without a process that serves it: its resources, its edits, and its errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The commands on a folder that `stationkeeper serve` has: what they write, and what CUPS says then."""
+"""The commands on the folder of `stationkeeper serve`: the written changes, and CUPS' answers then."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Commands:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A folder with two gateways that both came."""
+    """Yield a folder with two gateways that both have visited CUPS."""
     with Serving(tmp_path_factory.mktemp("folder")) as serving:
         serving.put("vendor.yaml", trusted_ca())
         serving.put("cellar.yaml", gateway("cellar", OTHER))

@@ -1,4 +1,4 @@
-"""Edits of texts: what is meant changes, and not one other byte."""
+"""Edits of texts: only the intended part changes, and no other byte."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Resources as an API server has them, and a view of them."""
+"""Resources in the form of an API server, and a view of them."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

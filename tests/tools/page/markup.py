@@ -1,4 +1,4 @@
-"""HTML read as a browser does, as far as the tests ask: elements with their attributes, and the text."""
+"""Read HTML as a browser does: the parts that the tests need."""
 
 from html.parser import HTMLParser
 
@@ -7,10 +7,10 @@ class Markup(HTMLParser):
     """The markup of one page.
 
     Attributes:
-        shape: each element, and the names of its attributes, in their order.
+        shape: each element with the names of its attributes, in order.
         values: each attribute of each element: element, name, value.
-        text: all of it.
-        comments: those that there are.
+        text: the whole text.
+        comments: all comments.
     """
 
     def __init__(self, page: str) -> None:

@@ -1,4 +1,4 @@
-"""The page over HTTP, as a browser or a proxy asks for it."""
+"""The page over HTTP, as a browser or a proxy requests it."""
 
 import asyncio
 import ssl
@@ -28,7 +28,7 @@ ADDRESSES = [*PAGES, "/icon.svg", "/healthz", "/readyz", "/none"]
 
 
 class Browser:
-    """Asks one server."""
+    """A client of one server."""
 
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self._base = base

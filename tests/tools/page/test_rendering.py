@@ -1,4 +1,4 @@
-"""What the pages show, and that nobody who writes a part of it can write more than text."""
+"""The content of the pages; authors of its texts can add only text."""
 
 import itertools
 import re

@@ -39,7 +39,7 @@ INNER = ["type", "status", "reason", "message", "lastTransitionTime", "subject",
 
 
 def odd(data: st.DataObject, make: Callable[[], Item]) -> Item:
-    """Return a resource in which anything may stand in any field."""
+    """Return a resource whose fields may have any values."""
     one = make()
     for part, names in FIELDS[one["kind"]].items():
         for name in data.draw(st.sets(st.sampled_from(names))):

@@ -37,7 +37,7 @@ def _pair(eui: str, ca: str) -> KeyPair:
 
 
 class Serving:
-    """One folder of manifests, one state folder, and one process at a time that serves them."""
+    """A folder of manifests and a state folder, with one process at a time that serves them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Serving:
             end(self.process)
 
     def put(self, name: str, *objects: Any) -> Path:
-        """Write a manifest file as most editors do: a new one in its place."""
+        """Write a manifest file as most editors do: replace it by a new one."""
         path = self.manifests / name
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{path.name}.swp")
@@ -121,7 +121,7 @@ class Serving:
         return next((each for each in self.of("finding") if each["reason"] == reason), None)
 
     def asks(self, eui: str = EUI, ca: str = "vendor") -> str:
-        """Return what the gateway is told: the URI of its LNS, the reason of a refusal, or that nobody answers."""
+        """Return the gateway's answer: the URI of its LNS, or the reason of a refusal, or that nothing answers."""
         files = pair(eui, ca).write(self.folder, f"gateway-{eui}-{ca}")
         identity = Identity(*files, self.state / "server-ca.crt")
         try:
@@ -136,13 +136,13 @@ class Serving:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What `status.json` has; without resources before the file is there."""
+        """Return the content of `status.json`; without resources before the file exists."""
         path = self.state / "status.json"
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"resources": []}
         return found
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any]:
-        """Return a condition in `status.json`; empty where there is none of the present generation."""
+        """Return a condition in `status.json`; empty if none is of the present generation."""
         for each in self.status["resources"]:
             if (each["kind"], each["name"]) == (kind, name):
                 listed = each["status"].get("conditions", ())

@@ -1,4 +1,4 @@
-"""The API server of one process, asked by the operator's own client."""
+"""The API server inside one process, with the operator's own client."""
 
 import base64
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ LABEL = {"stationkeeper.io/credentials": "true"}
 
 
 class Kept:
-    """What was published, and whether the disk is full."""
+    """The published documents; the disk may be full."""
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""What the watch of a folder brings before the operator, look by look."""
+"""The reports of a folder's watch to the operator, scan by scan."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ async def _publish(_document: str, _content: bytes) -> None:
 
 
 class Watched:
-    """A folder, its watch, and what was reported."""
+    """A folder, its watch, and the reports."""
 
     def __init__(self, folder: Path, state: StateFolder) -> None:
         self.root = folder / "manifests"
@@ -34,7 +34,7 @@ class Watched:
         self.begin()
 
     def begin(self) -> None:
-        """As after a restart."""
+        """Start again, as after a restart."""
         self.api = FolderApi("stationkeeper", {}, _publish, {})
         self.watch = FolderWatch(self.root, "radio", self._state, self.api, lambda: datetime.now(UTC))
         self.watch.reporting_to(self._report)
@@ -44,7 +44,7 @@ class Watched:
             self.reported.append(f"{'-' if report.deleted else '+'}{report.resource.metadata.name}")
 
     async def look(self) -> list[str]:
-        """Return what is reported once the folder is settled."""
+        """Return the reports once the folder does not change any more."""
         self.reported.clear()
         await self.watch.prime()
         return sorted(self.reported)
@@ -96,7 +96,7 @@ async def test_a_name_that_is_not_utf_8_is_reported_and_the_other_files_count(wa
 async def test_an_unmounted_disk_below_the_folder_removes_nothing(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mount is played: what `scan` says of file systems is changed, and the folder is emptied."""
+    """The mount is simulated: the result of `scan` on file systems is changed, and the folder is emptied."""
     mounted = {"disk"}
     monkeypatch.setattr(folder_watch, "scan", _with_mounts(mounted))
     (watched.root / "disk").mkdir()

@@ -1,4 +1,4 @@
-"""The page as a part of `serve`: a change in the folder, and a gateway's visit, are on it soon after."""
+"""The page as a part of `serve`: it soon shows a change in the folder, and a gateway's visit."""
 
 import urllib.error
 import urllib.request
@@ -15,7 +15,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Page:
-    """Asks for pages as a browser does, with a token as the password."""
+    """A browser's requests for pages, with a token as the password."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"

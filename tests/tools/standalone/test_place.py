@@ -1,4 +1,4 @@
-"""Where `serve` keeps its state when nobody says where."""
+"""The default state folder of `serve`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`stationkeeper serve` as a process: what a gateway is told while its folder changes, and after crashes."""
+"""`stationkeeper serve` as a process: a gateway's answers while the folder changes, and after crashes."""
 
 import json
 import os
@@ -240,7 +240,7 @@ def test_secrets_come_from_the_folder_and_follow_it(serving: Serving) -> None:
 
 
 def test_a_mounted_config_map_is_followed(serving: Serving) -> None:
-    """Its files are links through `..data`, which is swapped."""
+    """Its files are links through `..data`, which is replaced."""
     for name, suspended in (("..2026_1", False), ("..2026_2", True)):
         (serving.manifests / name).mkdir(parents=True)
         documents = [trusted_ca(), gateway("roof", suspended=suspended)]

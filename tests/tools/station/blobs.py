@@ -1,4 +1,4 @@
-"""Blobs and answers, written down byte by byte; nothing of what encodes them elsewhere is used."""
+"""Blobs and answers, byte by byte, without any encoder of the project."""
 
 from stationkeeper_tools.station.http_answer import HttpAnswer
 
@@ -7,7 +7,7 @@ TOKEN = b"Authorization: Bearer NNSXS.secret\r\n"
 
 
 def sequence(size: int, fill: int = 1) -> bytes:
-    """Return a DER sequence of `size` content bytes, its length as DER has it."""
+    """Return a DER sequence with `size` content bytes and a DER length."""
     if size < 128:
         length = bytes([size])
     elif size < 256:

@@ -1,4 +1,4 @@
-"""A process that a SIGKILL ends before its n-th change to a Station's files, in the middle of taking an answer.
+"""A process that SIGKILL ends before its n-th change of a Station's files, while it stores an answer.
 
 Run as `python -m tests.tools.station.crashing_files HOME N BODY`: HOME is the folder, BODY a file with the answer.
 """
@@ -16,7 +16,7 @@ from tests.tools.station.blobs import ok
 
 
 class CrashingFiles(FolderFiles):
-    """Counts what changes a file, and does not come to the last."""
+    """Files that count their changes; the process ends before the last one."""
 
     def __init__(self, folder: Path, changes: int) -> None:
         super().__init__(folder)

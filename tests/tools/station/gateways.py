@@ -1,4 +1,4 @@
-"""Stations for the tests that speak TLS: a PKI's gateway, its state in memory or in a folder, and LNS blobs."""
+"""Stations for the tests of TLS: a gateway with a PKI, its state in memory or in a folder, and LNS blobs."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ QUICK = Behaviour(retry_seconds=0.01, interval_seconds=0.01)
 
 
 def credentials(pair: KeyPair | None, server_ca: KeyPair) -> CredentialSet:
-    """PEM files, as people have them."""
+    """Return PEM files."""
     if pair is None:
         return CredentialSet(server_ca.certificate_pem)
     return CredentialSet(server_ca.certificate_pem, pair.certificate_pem, pair.key_pem)
@@ -38,12 +38,12 @@ def station(
 
 
 def token_blob(trust: KeyPair) -> bytes:
-    """LNS credentials with a token, as the wire has them."""
+    """Return LNS credentials with a token, in the form of an answer."""
     return trust.x509.public_bytes(Encoding.DER) + ABSENT + TOKEN
 
 
 def written(folder: Path, boot: CredentialSet) -> list[str]:
-    """Return the set's parts as files of the names `trust`, `cert` and `key`, and the options that name them."""
+    """Write the set's parts into the files `trust`, `cert` and `key`; return the options that name them."""
     options = []
     for name, content in (("trust", boot.trust), ("cert", boot.certificate), ("key", boot.key)):
         if content:

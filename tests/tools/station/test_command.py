@@ -1,4 +1,4 @@
-"""`stationkeeper station` as a process, against a real CUPS server."""
+"""`stationkeeper station` as a process, with a real CUPS server."""
 
 import asyncio
 import json
@@ -172,7 +172,7 @@ async def test_there_is_one_block_for_each_answer(cups: Cups, pki: Pki, tmp_path
 
     (block,) = once[1].split("\n\n")
     assert block.startswith("Asking localhost")
-    assert "without a URI, passed over: REG, BAK" in block
+    assert "without a URI, skipped: REG, BAK" in block
     assert "Answered with status 200" in block
     first, second = twice.split("\n\n")
     assert first.startswith("The REG set has no URI; next: BAK set in 0 s; REG -> BAK\n")

@@ -1,4 +1,4 @@
-"""The folder that `stationkeeper issue` makes, as the home of a Station that asks a real CUPS server."""
+"""The folder of `stationkeeper issue` as the home of a Station that asks a real CUPS server."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ UNREACHABLE = StationError(StationFault.CONNECT_FAILED, "no route")
 
 
 def boot_only(**files: bytes) -> Station:
-    """Return a Station that holds a BOOT set, and `files`, whose names have `_` for the dot."""
+    """Return a Station with a BOOT set and `files`, whose names have `_` for the dot."""
     state = StationState(MemoryFiles({name.replace("_", "."): content for name, content in files.items()}))
     state.seed("https://boot.example.org:8987", CA)
     return Station(EUI64(0x0102030405060708), state)

@@ -1,4 +1,4 @@
-"""The servers' certificates that the real client 2.0.6 takes and refuses, each over a real handshake."""
+"""Server certificates that the real client 2.0.6 accepts and refuses, each in a real handshake."""
 
 import ssl
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Credentials with which a Station can open no connection, and why."""
+"""Credentials with which a Station cannot open a connection, and the reasons."""
 
 import dataclasses
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Wrong command lines of `stationkeeper station`: what they say, before anybody is asked."""
+"""Wrong command lines of `stationkeeper station`, and their messages; no server is asked."""
 
 from pathlib import Path
 

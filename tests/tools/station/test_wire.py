@@ -1,4 +1,4 @@
-"""What a Station shows to a server, and does with one that misbehaves, over real sockets."""
+"""The bytes of a Station to a server, and its reactions to a server that misbehaves, over real sockets."""
 
 import asyncio
 import ssl

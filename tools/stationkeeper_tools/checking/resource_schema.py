@@ -20,7 +20,7 @@ from jsonschema.validators import extend
 from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.checking.manifests import Manifest
-from stationkeeper_tools.manifests import crd_files, load
+from stationkeeper_tools.shipped_manifests import crd_files, load
 
 _RULES = "x-kubernetes-validations"
 _KEPT = (

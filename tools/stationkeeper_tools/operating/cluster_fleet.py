@@ -9,6 +9,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from stationkeeper_operator.api.merge_patch import merge_patch
 from stationkeeper_operator.api.resource_paths import GROUP, GROUP_VERSION, RESOURCES, VERSION
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.cluster_access import BOUNDED, NOT_FOUND, ClusterError, connect, list_objects
@@ -61,7 +62,7 @@ class ClusterFleet:
                 return _resource(held, key.kind)
             body = {
                 "metadata": {"resourceVersion": held["metadata"]["resourceVersion"]},
-                "spec": _merge_patch(spec, changed),
+                "spec": merge_patch(spec, changed),
             }
             with _explained():
                 try:
@@ -99,17 +100,6 @@ def _resource(item: Mapping[str, Any], kind: str) -> FleetResource:
     metadata = item["metadata"]
     key = ResourceName(kind, metadata["namespace"], metadata["name"])
     return FleetResource(key, item.get("spec") or {}, item.get("status") or {}, metadata.get("generation", 0))
-
-
-def _merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON merge patch (RFC 7396) that turns `before` into `after`."""
-    found: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
-    for name, value in after.items():
-        held = before.get(name)
-        if value != held:
-            both = isinstance(held, dict) and isinstance(value, dict)
-            found[name] = _merge_patch(held, value) if both else value  # type: ignore[arg-type]  # both are dicts
-    return found
 
 
 @contextmanager

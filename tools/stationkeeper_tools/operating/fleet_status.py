@@ -114,7 +114,7 @@ class FleetStatus:
 
     @property
     def counts(self) -> Counter[GatewayState]:
-        """How many gateways are in each state."""
+        """The number of gateways in each state."""
         return Counter(each.state for each in self.gateways)
 
     @property

@@ -96,7 +96,7 @@ def authenticate(access: Access, peer: str, values: Values) -> str | Refused:
         if given and _equal(given, token):
             return BY_TOKEN
         return Refused("a wrong token" if given else "no token", wants_token=True)
-    return Refused("it does not come by the proxy that authenticates people", wants_token=False)
+    return Refused("it does not come through the proxy that authenticates people", wants_token=False)
 
 
 def is_loopback(host: str) -> bool:
@@ -112,10 +112,10 @@ def is_loopback(host: str) -> bool:
 def _on_this_machine(peer: str, values: Values) -> str | Refused:
     if not is_loopback(peer):
         return Refused("it comes from another machine, and the page asks nobody to log in", wants_token=False)
-    # A website can have its own name lead to this machine, and then read what the browser gets from here.
+    # A website can point its own name at this machine, and then read the answers that the browser gets.
     hosts = values("Host")
     if len(hosts) != 1 or not is_loopback(_without_port(hosts[0])):
-        return Refused("its Host is none of this machine", wants_token=False)
+        return Refused("its Host header does not name this machine", wants_token=False)
     return ANYBODY
 
 

@@ -49,12 +49,12 @@ ICON = (_FOLDER / "icon.svg").read_bytes()
 _STATE_TEXTS = {
     GatewayState.SUSPENDED: "Its Gateway is suspended: CUPS refuses it.",
     GatewayState.NOT_ACCEPTED: "The spec of its Gateway is not in force as written.",
-    GatewayState.REFUSED: "What it got last was a refusal.",
-    GatewayState.FELL_BACK: "The CUPS configuration that it was sent does not work.",
-    GatewayState.NOT_CONVERGING: "It was sent the same several times and still reports something else.",
-    GatewayState.NEVER_SEEN: "It never came.",
-    GatewayState.SILENT: "It did not come for longer than it should.",
-    GatewayState.FINE: "It comes in time, and reports its whole configuration.",
+    GatewayState.REFUSED: "Its last request was refused.",
+    GatewayState.FELL_BACK: "The CUPS configuration that it got does not work.",
+    GatewayState.NOT_CONVERGING: "It got its configuration several times, and still reports another one.",
+    GatewayState.NEVER_SEEN: "It has never asked.",
+    GatewayState.SILENT: "It has not asked for too long.",
+    GatewayState.FINE: "It asks in time, and reports its whole configuration.",
 }
 _STAGE_TEXTS = {
     Stage.EXPIRED: "has ended",

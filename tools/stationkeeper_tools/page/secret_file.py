@@ -38,7 +38,7 @@ class SecretFile:
             try:
                 self._secret = _read(self._path)
             except (OSError, InputError) as error:
-                _log.warning("a secret cannot be read, so it opens no access", extra={"fields": {"detail": str(error)}})
+                _log.warning("a secret cannot be read, so it gives no access", extra={"fields": {"detail": str(error)}})
                 self._secret = b""
         return self._secret
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.log_budget import LogBudget
-from stationkeeper_operator.process.limited_connections import limited_connections
+from stationkeeper_operator.process.limited_server import ServerLimits, serve_limited
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access, is_loopback
 
@@ -66,36 +67,17 @@ async def serve_page(application: web.Application, address: PageAddress) -> Asyn
         OSError: the address cannot be bound, or the certificate cannot be read.
     """
     logger, budget = logging.getLogger("stationkeeper.page.http"), LogBudget(time.monotonic)
-    # What is no HTTP makes aiohttp log a traceback each time.
+    # aiohttp logs a traceback for each request that is not HTTP.
     logger.filters[:] = [lambda _record: budget.take() is not None]
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=1.0,
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=0,
-        logger=logger,
-    )
-    await runner.setup()
-    try:
-        context = _context(address)
-        server = await asyncio.get_running_loop().create_server(
-            limited_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS),
-            address.host,
-            address.port,
-            reuse_address=True,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
-        )
+    limits = ServerLimits(MAX_CONNECTIONS, LIFETIME_SECONDS, IDLE_SECONDS, 1.0, HANDSHAKE_SECONDS)
+    context = _context(address)
+    async with serve_limited(application, Address(address.host, address.port), limits, logger, context):
         reloading = asyncio.create_task(_reload(context, address))
         try:
             yield
         finally:
             reloading.cancel()
             await asyncio.wait([reloading])
-            server.close()
-    finally:
-        await asyncio.shield(runner.cleanup())
 
 
 def _context(address: PageAddress) -> ssl.SSLContext | None:

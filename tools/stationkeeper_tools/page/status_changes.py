@@ -11,9 +11,6 @@ from stationkeeper_operator.resources.records import TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource
 from stationkeeper_tools.operating.fleet_status import moment
 
-CHECK_KINDS = ("Accepted", "Published", "Enforced", "Vouched", "Ready")
-"""The conditions in the order in which they come to hold."""
-
 
 class ChangeKind(StrEnum):
     """The subject of a change."""

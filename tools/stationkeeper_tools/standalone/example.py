@@ -36,7 +36,7 @@ def run_example(tell: Callable[[str, Mapping[str, Any]], None]) -> int:
     """Run the example and return its exit code: 0 only if every step succeeded.
 
     Args:
-        tell: told of each step.
+        tell: called with each step.
     """
     logging.basicConfig(level=logging.ERROR, force=True)
     began = time.monotonic()
@@ -134,7 +134,7 @@ class _Example:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way when its connection was closed for lack of trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one shows why.
             return
 
     async def _until(

@@ -61,7 +61,7 @@ class Blocks:
         self._begun = True
         lines = text(fields)
         if begins and self._passed_over:
-            lines += f"\n  without a URI, passed over: {', '.join(self._passed_over)}"
+            lines += f"\n  without a URI, skipped: {', '.join(self._passed_over)}"
             self._passed_over.clear()
         return gap + lines
 
@@ -180,7 +180,7 @@ def _consequences(fields: dict[str, Any]) -> list[str]:
     said = {
         "backedUp": "the REG set worked: it is now the BAK set as well",
         "restartsLNS": "a Station restarts its LNS connection",
-        "reconnects": "a Station asks CUPS again with what it was given",
+        "reconnects": "a Station asks CUPS again with its new configuration",
     }
     return [
         *(f"  {sentence}" for key, sentence in said.items() if fields[key]),

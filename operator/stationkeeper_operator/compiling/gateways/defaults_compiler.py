@@ -22,7 +22,7 @@ from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Vali
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources.records import DEFAULTS_NAME, Gateway, GatewayDefaults, Key
 
-_REMAINS = "; Gateways keep the LNS that was last accepted of them, new ones get none"
+_REMAINS = "; Gateways keep its last accepted LNS, new ones get none"
 
 Compiled = Target | LNSByEUI | StationkeeperError
 """The LNS of a GatewayDefaults, or why it is refused."""

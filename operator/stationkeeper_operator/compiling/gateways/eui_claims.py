@@ -238,8 +238,8 @@ def _ranked(record: RegisteredGateway, rank: int) -> RegisteredGateway:
 def _refusal(eui: EUI64) -> StationkeeperError:
     detail = (
         f"another namespace had a Gateway with EUI {format_hex(eui)} before, and one TrustedCA, key or token serves"
-        " both; a person must hand it over: the other Gateway is deleted and this one gets the annotation"
-        f" {TAKES_OVER} with the uid that the last event of the other says; or those who run the release have their"
-        " TrustedCAs serve the EUI in one namespace only (spec.serves)"
+        " both; a person must hand it over: delete the other Gateway, and set on this one the annotation"
+        f" {TAKES_OVER} to the uid in the last event of the other; or serve the EUI in one namespace only, in"
+        " spec.serves of the release's TrustedCAs"
     )
     return StationkeeperError(Reason.EUI_CONFLICT, detail)

@@ -272,7 +272,7 @@ class BucketMemory:
     def record_of(self, owner: Owner, key: Key) -> RegisteredGateway | None:
         """Return the record in the document of the Gateway that has an EUI in its namespace; None if there is none."""
         claim = self._find(owner)
-        # A record that somebody else wrote may have another name: the candidate says whose it is.
+        # A record by another writer may have another name: the candidate has the name of the Gateway.
         is_its_own = claim is not None and claim.settled is not None and claim.settled.key == key
         return claim.record if claim is not None and is_its_own else None
 

@@ -134,6 +134,8 @@ class IncrementalCompiler:
             self._take_in_reference(reference, found)
         for key, change in changes.resources.items():
             self._take_in_resource(key, change)
+        for key, resource in changes.restated.items():
+            self._take_in_resource(key, ResourceChange(self._other_kinds.get(key), resource))
         if any(key.kind != GATEWAY for key in changes.resources):
             self._named_by_other_kinds = frozenset(
                 each for one in self._other_kinds.values() for each in references(one)

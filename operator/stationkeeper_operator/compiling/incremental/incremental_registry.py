@@ -379,7 +379,7 @@ class _Turn:
         if remembered.is_owner and owner is not None and number is not None:
             bucket = self._registry.buckets[number]
             candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.record_of(owner, key)
-        assert candidate is not None  # noqa: S101 - it was compiled before anything is told of it
+        assert candidate is not None  # noqa: S101 - it was compiled before its verdict is read
         return gateway_verdict(candidate, record, document, self._facts.world, self._vouching(record))
 
     def vouching_of(self, key: Key, remembered: RememberedGateway) -> Vouching | None:

@@ -25,12 +25,14 @@ class DocumentChanges:
         removed: the removed records, as they were.
         before: the earlier records of `changed`, by uid; without new ones.
         reserved: the uids of removed Gateways with an EUI that is now reserved for their namespace.
+        replaces_known: whether the document in force is known; if not, all records count as new.
     """
 
     changed: tuple[Record, ...]
     removed: tuple[Record, ...]
     before: dict[str, Record]
     reserved: frozenset[str] = frozenset()
+    replaces_known: bool = True
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -48,6 +50,7 @@ def document_changes(old: Document | None, new: Document) -> DocumentChanges:
         removed=removed_records(old, new),
         before={each.uid: held[each.uid] for each in changed if each.uid in held},
         reserved=_reserved(new) - _reserved(old),
+        replaces_known=old is not None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_tools.api_client import ApiClient
-from stationkeeper_tools.manifests import crd_files, load, rbac_files
+from stationkeeper_tools.shipped_manifests import crd_files, load, rbac_files
 
 OPERATOR, CUPS = "stationkeeper-operator", "stationkeeper-cups"
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"

@@ -47,7 +47,7 @@ class GoModule:
     name: str
     packages: Mapping[str, str]
     linked_strings: Mapping[str, str]
-    modules: Traversable = field(default_factory=lambda: files("stationkeeper_tools") / "go")
+    modules: Traversable = field(default_factory=lambda: files("stationkeeper_tools.programs") / "go")
 
 
 class BuildCounter:

@@ -1,4 +1,4 @@
-"""The cluster's objects that belong to Stationkeeper: its definitions and the rights of its two ServiceAccounts.
+"""The manifests that Stationkeeper ships: its definitions, and the rights of its two ServiceAccounts.
 
 In a checkout they lie in `crds/` and `helm/stationkeeper/rbac/`, in an installed package in `manifests/` beside this
 module, where the build puts copies of them.

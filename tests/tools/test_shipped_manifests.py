@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_tools.manifests import crd_files, load, rbac_files
+from stationkeeper_tools.shipped_manifests import crd_files, load, rbac_files
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 
 RULES = {"operator-resources", "operator-release", "cups-release"}

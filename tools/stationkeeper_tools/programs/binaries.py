@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stationkeeper_tools import go_build, tool_cache
-from stationkeeper_tools.envtest_archive import EnvtestServer, fetch_control_plane
-from stationkeeper_tools.go_build import GoModule
-from stationkeeper_tools.helm_archive import HelmServer, fetch_helm
+from stationkeeper_tools.programs import go_build, tool_cache
+from stationkeeper_tools.programs.envtest_archive import EnvtestServer, fetch_control_plane
+from stationkeeper_tools.programs.go_build import GoModule
+from stationkeeper_tools.programs.helm_archive import HelmServer, fetch_helm
+from stationkeeper_tools.programs.tool_platform import Platform
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from stationkeeper_tools.tool_platform import Platform
 
 KUBERNETES_VERSION = "1.37.2"
 ETCD_VERSION = "3.7.0"
@@ -89,7 +89,7 @@ class ProgramPlaces:
 
     @property
     def control_plane_folder(self) -> Path:
-        """Where our cache has, or will have, the control plane's programs."""
+        """The folder of our cache for the control plane's programs; it may not exist yet."""
         return self.cache / f"control-plane-{KUBERNETES_VERSION}-{self.platform}"
 
     def helm_folder(self, version: str) -> Path:

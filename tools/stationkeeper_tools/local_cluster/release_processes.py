@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from stationkeeper_tools.cluster import CUPS, OPERATOR, Cluster
-from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.cluster import CUPS, OPERATOR, Cluster
+from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 

@@ -121,7 +121,7 @@ def _copy(
     show: Callable[[int, int | None], None],
 ) -> None:
     if not isinstance(answer, http.client.HTTPResponse):
-        raise ToolError(ToolFault.DOWNLOAD_FAILED, f"{url} was not answered over HTTP")
+        raise ToolError(ToolFault.DOWNLOAD_FAILED, f"{url} does not answer with HTTP")
     size, done = answer.length, 0
     ends = time.monotonic() + bounds.total_seconds
     while piece := answer.read1(_CHUNK_BYTES):

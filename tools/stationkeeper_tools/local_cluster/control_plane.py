@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from stationkeeper_tools.binaries import ControlPlaneBinaries, ProgramPlaces, obtain_control_plane
-from stationkeeper_tools.control_plane_pki import ControlPlanePki, make_pki
-from stationkeeper_tools.loopback_client import LoopbackClient
+from stationkeeper_tools.local_cluster.control_plane_pki import ControlPlanePki, make_pki
+from stationkeeper_tools.local_cluster.loopback_client import LoopbackClient
 from stationkeeper_tools.ports import free_ports, is_free
 from stationkeeper_tools.private_files import private_folder, write_private
 from stationkeeper_tools.processes import ManagedProcess
+from stationkeeper_tools.programs.binaries import ControlPlaneBinaries, ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress, silent
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from stationkeeper_tools.archive_members import unpack_programs
-from stationkeeper_tools.download import Bounds, Digest, fetch_file, fetch_text
+from stationkeeper_tools.programs.archive_members import unpack_programs
+from stationkeeper_tools.programs.download import Bounds, Digest, fetch_file, fetch_text
+from stationkeeper_tools.programs.tool_platform import Platform
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from stationkeeper_tools.tool_platform import Platform
 
 INDEX_URL = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml"
 INDEX_BOUNDS = Bounds(size=4 << 20, idle_seconds=5.0, total_seconds=20.0)

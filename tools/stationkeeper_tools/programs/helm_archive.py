@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_tools.archive_members import unpack_programs
-from stationkeeper_tools.download import Bounds, Digest, fetch_file, fetch_text
+from stationkeeper_tools.programs.archive_members import unpack_programs
+from stationkeeper_tools.programs.download import Bounds, Digest, fetch_file, fetch_text
+from stationkeeper_tools.programs.tool_platform import Platform
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from stationkeeper_tools.tool_platform import Platform
 
 BASE_URL = "https://get.helm.sh"
 DIGEST_BOUNDS = Bounds(size=4096, idle_seconds=5.0, total_seconds=20.0)

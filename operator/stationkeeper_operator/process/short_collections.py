@@ -1,0 +1,51 @@
+"""Keep the garbage collections of a process with very many objects short.
+
+A full collection looks at every object, and no other code runs meanwhile: 0.1 s for a million objects. Almost all of
+them stay: the resources, the verdicts and the statuses. So objects that survived a long collection are not looked at
+again. They are still freed when nothing refers to them; only what is part of a cycle then stays.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LONG_SECONDS = 0.002
+"""The CPU time of a collection after which the surviving objects are set aside."""
+
+_FULL = 2
+# By default a full collection waits for ten of the middle generation: for 77,000 new objects, up to 40 ms.
+_MIDDLE_COLLECTIONS = 1
+
+
+@contextmanager
+def short_collections(clock: Callable[[], float] = time.thread_time) -> Iterator[None]:
+    """Set objects aside that survived a long collection, until the end of the context.
+
+    Args:
+        clock: returns the CPU time of the thread, in seconds.
+    """
+    began = 0.0
+
+    def collected(phase: str, info: dict[str, int]) -> None:
+        nonlocal began
+        if info["generation"] != _FULL:
+            return
+        if phase == "start":
+            began = clock()
+        elif clock() - began > LONG_SECONDS:
+            gc.freeze()
+
+    gc.collect()
+    gc.freeze()
+    # A full collection also waits for a quarter of the objects that the last one has left: now for none.
+    gc.collect()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(*thresholds[:2], _MIDDLE_COLLECTIONS)
+    gc.callbacks.append(collected)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(collected)
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

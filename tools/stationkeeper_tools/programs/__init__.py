@@ -1,0 +1,1 @@
+"""Find, download or build programs of other projects: those of a control plane, and helm."""
