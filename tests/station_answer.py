@@ -1,4 +1,4 @@
-"""An answer of a CUPS server, read as the protocol page's table has it; shares nothing with the encoder under test.
+"""Read an answer of a CUPS server by the table of the protocol page, without any code of the tested encoder.
 
 Fields in their order, all integers little endian: the length of the CUPS URI (1 byte) and the URI, the same for the LNS
 URI, the length of the CUPS credentials (2 bytes) and the credentials, the same for the LNS credentials, the length of

@@ -15,13 +15,13 @@ from typing import Any
 
 import aiohttp
 
+from tests.waiting import EVENTUALLY
+
 PROGRAM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
 MISSING = "Chromium is not installed: apt-get install chromium"
 
-_START_SECONDS = 60.0
-_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _FLAGS = (
     "--headless=new",
@@ -82,7 +82,7 @@ class Tab:
 
     async def until(self, expression: str) -> None:
         """Wait until an expression is true, on this page or on a later one."""
-        for _ in range(int(_SECONDS / _LOOK_SECONDS)):
+        for _ in range(int(EVENTUALLY / _LOOK_SECONDS)):
             # While another page takes this one's place there is nothing to ask.
             with contextlib.suppress(BrowserError):
                 if await self.does(expression):
@@ -145,7 +145,7 @@ class Tab:
                 self.complaints.append(json.dumps(parameters)[:1000])
 
     async def _until_loaded(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(_SECONDS), self._has_loaded:
+        async with asyncio.timeout(EVENTUALLY), self._has_loaded:
             await self._has_loaded.wait_for(condition)
 
 
@@ -179,7 +179,7 @@ class Browser:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         body = {"id": number, "method": method, "params": parameters}
         await self._socket.send_json({**body, "sessionId": session} if session else body)
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(EVENTUALLY):
             found = await answer
         if "error" in found:
             raise BrowserError(f"{method}: {found['error']}")
@@ -227,7 +227,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def _announced(file: Path, process: asyncio.subprocess.Process) -> str:
-    for _ in range(int(_START_SECONDS / _LOOK_SECONDS)):
+    for _ in range(int(EVENTUALLY / _LOOK_SECONDS)):
         if (found := _text(file)).count("\n"):
             return found
         if process.returncode is not None:

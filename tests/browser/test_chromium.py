@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.browser.chromium import MISSING, PROGRAM, Tab, browser
 
-pytestmark = [pytest.mark.skipif(not PROGRAM, reason=MISSING), pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.skipif(not PROGRAM, reason=MISSING), pytest.mark.slow]
 
 
 class SlowPages:

@@ -12,7 +12,7 @@ from tests.browser.chromium import MISSING, PROGRAM, Tab, browser
 from tests.browser.pages import ADDRESSES, HOSTILE, served_fleet
 from tests.tools.page.fleets import ENFORCED, gateway, shown
 
-pytestmark = [pytest.mark.skipif(not PROGRAM, reason=MISSING), pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.skipif(not PROGRAM, reason=MISSING), pytest.mark.slow]
 
 COUNT = 10_000
 FOCUS = """(() => {

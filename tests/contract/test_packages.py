@@ -18,7 +18,7 @@ VERSION = PROJECT["version"]
 IMAGES = {"cups": ("stationkeeper_cups",), "operator": ("stationkeeper_operator",)}
 SITE_PACKAGES = next(path for path in sys.path if path.endswith("site-packages"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

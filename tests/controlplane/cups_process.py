@@ -15,6 +15,7 @@ from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
 from tests.controlplane.operator_release import Release
+from tests.waiting import EVENTUALLY
 
 NOTHING_CRC = 2077607535
 
@@ -70,7 +71,7 @@ class CupsProcess:
         """Deliver the published documents, and wait until it serves gateways."""
         self.deliver()
         self.begin()
-        self._process.wait_until(self.is_serving, 30, "CUPS serves")
+        self._process.wait_until(self.is_serving, EVENTUALLY, "CUPS serves")
 
     def begin(self) -> None:
         """Start it with the present content of its folder, and with a new log."""
@@ -122,7 +123,7 @@ class CupsProcess:
         body: dict[str, Any] = {"router": format_id6(EUI64(eui)), "station": "2.0.6(test)", "model": "linux"}
         if reports_crc is not None:
             body |= {"cupsUri": None, "tcUri": None, "cupsCredCrc": NOTHING_CRC, "tcCredCrc": reports_crc}
-        connection = http.client.HTTPSConnection(f"127.0.0.1:{self._port}", context=context, timeout=10)
+        connection = http.client.HTTPSConnection(f"127.0.0.1:{self._port}", context=context, timeout=EVENTUALLY)
         try:
             connection.request("POST", "/update-info", json.dumps(body))
             answer = connection.getresponse()

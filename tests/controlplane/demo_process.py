@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stationkeeper_tools.api_client import ApiClient
+from tests.waiting import EVENTUALLY
 
-STOP_SECONDS = 30.0
 _PLURALS = {"gateway": "gateways", "trustedca": "trustedcas"}
 
 
@@ -46,7 +46,7 @@ class Demo:
     def stop(self) -> int:
         """Stop the demo as a user does; return its exit status."""
         self._process.terminate()
-        self._process.communicate(timeout=STOP_SECONDS)
+        self._process.communicate(timeout=EVENTUALLY)
         return self._process.returncode
 
     @property
@@ -62,7 +62,7 @@ class Demo:
             self.ready["namespace"],
             *arguments,
         ]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=EVENTUALLY)
 
     def apply(self, *documents: dict[str, Any]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
@@ -96,7 +96,7 @@ class Demo:
         output.unlink(missing_ok=True)
         done = subprocess.run(
             [
-                *("curl", "-sS", "--max-time", "10", "-o", output, "-w", "%{http_code}"),
+                *("curl", "-sS", "--max-time", f"{EVENTUALLY:.0f}", "-o", output, "-w", "%{http_code}"),
                 *("--cert", certificate, "--key", key, "--cacert", self.ready["serverCa"]),
                 *(f"{self.ready['cupsUrl']}/update-info", "-d", body),
             ],

@@ -55,7 +55,7 @@ class Release:
         self._namespaced = namespaced
         self.internal_token = internal_token
         self.operator_pair = make_operator_pair()
-        self._api = ApiClient(kubeconfig)
+        self._api = ApiClient(kubeconfig, EVENTUALLY)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
         self._processes: list[OperatorProcess] = []
@@ -325,12 +325,6 @@ class Release:
         """Return the content of each published Secret, by its name."""
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
-
-    def watch_secrets(self) -> Iterator[Any]:
-        """Return an event for each published Secret; it is set as soon as the Secret is written."""
-        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
-        query = f"{_PUBLISHED}&watch=1&resourceVersion={found['metadata']['resourceVersion']}"
-        return self._api.watch(f"/api/v1/namespaces/{self.namespace}/secrets?{query}", EVENTUALLY)
 
     def lease_version(self) -> str:
         lease = self._lease()

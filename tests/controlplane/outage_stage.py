@@ -4,6 +4,8 @@ import asyncio
 import base64
 import http.client
 import json
+import os
+import signal
 import ssl
 import threading
 from collections import Counter
@@ -48,7 +50,7 @@ class Stage:
     def __init__(self, own: ControlPlane, folder: Path, processes: ReleaseProcesses) -> None:
         self.own = own
         self.cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
-        self.admin = ApiClient(own.admin_kubeconfig)
+        self.admin = ApiClient(own.admin_kubeconfig, EVENTUALLY)
         self._processes = processes
         self._folder = folder
         now = datetime.now(UTC)
@@ -58,7 +60,7 @@ class Stage:
     def start(self) -> None:
         tls = {"tls.crt": self._server.certificate_pem, "tls.key": self._server.key_pem}
         self.cluster.apply_secret("stationkeeper-server-tls", tls, kind="kubernetes.io/tls")
-        self._processes.start_operator()
+        self._operator = self._processes.start_operator()
         self._apply_kept()
         wait_for(lambda: self.secret("trust"), "it is published")
         self._processes.start_cups()
@@ -70,7 +72,7 @@ class Stage:
         if self.admin.find(f"{CAS}/{DROPPED}"):
             self.cluster.delete("TrustedCA", DROPPED)
         wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
-        self.untrusted(DROPPED, EVENTUALLY)
+        self.untrusted(DROPPED)
 
     def _apply_kept(self) -> None:
         self.cluster.apply("TrustedCA", KEPT, trusted_ca(KEPT))
@@ -82,7 +84,7 @@ class Stage:
         self.cluster.apply("TrustedCA", name, trusted_ca(name))
         wait_for(lambda: self.answer(name) == "200", "a gateway of the new CA is answered")
 
-    def untrusted(self, name: str, seconds: float) -> None:
+    def untrusted(self, name: str, seconds: float = EVENTUALLY) -> None:
         """Wait until every gateway of the CA is refused."""
         wait_for(lambda: self.answer(name) == REFUSED, f"{name} is not trusted any more", seconds)
 
@@ -158,7 +160,18 @@ class Stage:
     def _path(self, document: str) -> str:
         return f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret_name(document)}"
 
-    # -- the control plane
+    # -- the processes and the control plane
+
+    @contextmanager
+    def operator_paused(self) -> Iterator[None]:
+        """Stop the operator's process for a while."""
+        pid = self._operator.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def log(self, process: str) -> str:
         """Return the log of `operator` or `cups`."""

@@ -12,9 +12,7 @@ from stationkeeper_operator.resources.records import TAKES_OVER
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, trusted_ca
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(90)
+from tests.waiting import wait_for
 
 HELD = "example.org/hold"
 EUI = "00000000000000D1"
@@ -36,8 +34,8 @@ def test_a_deletion_acts_at_once_although_a_finalizer_holds_the_object(cluster: 
     for kind in ("TrustedCA", "Gateway"):
         cluster.hold(kind, "held", HELD)
         cluster.delete(kind, "held")
-    wait_for(lambda: f"{cluster.team}/held" not in cluster.trusted(), "the CA is not trusted", PROMPTLY)
-    wait_for(lambda: "held" not in cluster.registered(), "the gateway is not registered", PROMPTLY)
+    wait_for(lambda: f"{cluster.team}/held" not in cluster.trusted(), "the CA is not trusted")
+    wait_for(lambda: "held" not in cluster.registered(), "the gateway is not registered")
     for kind in ("TrustedCA", "Gateway"):
         assert cluster.wait_reason(kind, "held", "BeingDeleted")["status"] == "False"
         ready = wait_for(partial(cluster.condition, kind, "held", "Ready"), f"{kind} says so")
@@ -55,14 +53,14 @@ def test_an_eui_under_one_ca_passes_to_another_namespace_by_a_person_alone(clust
     cluster.wait_ready("Gateway/owner")
     uid = cluster.resource("Gateway", "owner")["metadata"]["uid"]
     cluster.apply("Gateway", "waiting", gateway(eui), cluster.namespace)
-    wait_for(lambda: _waits(cluster, eui), "the other one waits", PROMPTLY)
+    wait_for(lambda: _waits(cluster, eui), "the other one waits")
 
     cluster.delete("Gateway", "owner")
-    wait_for(lambda: ("Normal", "EUIReserved") in cluster.events("owner"), "an event tells the uid", PROMPTLY)
+    wait_for(lambda: ("Normal", "EUIReserved") in cluster.events("owner"), "an event tells the uid")
     assert _in_force(cluster, eui) == []
 
     cluster.annotate("Gateway", "waiting", cluster.namespace, TAKES_OVER, uid)
-    wait_for(lambda: _in_force(cluster, eui) == [cluster.namespace], "it is handed over", PROMPTLY)
+    wait_for(lambda: _in_force(cluster, eui) == [cluster.namespace], "it is handed over")
 
 
 def _documents(cluster: Release) -> list[RegistryDocument]:

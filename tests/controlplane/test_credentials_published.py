@@ -15,9 +15,7 @@ from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
 from tests.station_answer import CredentialSet, split_credentials
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(90)
+from tests.waiting import wait_for
 
 CUPS_URI = "https://cups.example.com:443"
 CLIENT = {"clientCertificate": {"secretRef": {"name": "client-tls"}}}
@@ -64,7 +62,7 @@ def test_a_tls_secret_is_published_as_the_credentials_of_both_servers_and_follow
     def record() -> RegisteredGateway | None:
         return cluster.registered().get("mutual")
 
-    found = wait_for(record, "the gateway is registered", PROMPTLY)
+    found = wait_for(record, "the gateway is registered")
     assert (found.lns_uri, found.cups_uri) == (LNS_URI, CUPS_URI)
     assert_is(split_credentials(found.lns_credentials), root("lns"), first)
     assert_is(split_credentials(found.cups_credentials), root("cups"), first)
@@ -78,7 +76,7 @@ def test_a_tls_secret_is_published_as_the_credentials_of_both_servers_and_follow
     apply_tls_secret(cluster, second.certificate_pem + root("clients").certificate_pem, second.key_pem)
     condition = cluster.wait_reason("Gateway", "mutual", "Accepted")
     assert "the server must know 'CN=clients' itself" in condition["message"]
-    wait_for(lambda: record() not in {None, found}, "the renewed certificate is published", PROMPTLY)
+    wait_for(lambda: record() not in {None, found}, "the renewed certificate is published")
     renewed = record()
     assert renewed is not None
     assert_is(split_credentials(renewed.lns_credentials), root("lns"), second)
@@ -87,11 +85,11 @@ def test_a_tls_secret_is_published_as_the_credentials_of_both_servers_and_follow
 def test_a_gateway_is_moved_to_another_cups_server_with_a_token_or_by_the_uri_alone(cluster: Release) -> None:
     cluster.apply_secret("lns-token", {"token": "Bearer MOVED"})
     cluster.apply("Gateway", "moved", {"eui": "00000000000000A2", "cups": cups(auth={"token": TOKEN})})
-    found = wait_for(lambda: cluster.registered().get("moved"), "the gateway is registered", PROMPTLY)
+    found = wait_for(lambda: cluster.registered().get("moved"), "the gateway is registered")
     assert (found.cups_uri, found.lns_uri, found.lns_credentials) == (CUPS_URI, "", b"")
     assert split_credentials(found.cups_credentials).key == b"Authorization: Bearer MOVED\r\n"
     cluster.apply("Gateway", "moved", {"eui": "00000000000000A2", "cups": {"uri": CUPS_URI}})
-    wait_for(lambda: not cluster.registered()["moved"].cups_credentials, "no credentials are sent", PROMPTLY)
+    wait_for(lambda: not cluster.registered()["moved"].cups_credentials, "no credentials are sent")
     message = cluster.wait_reason("Gateway", "moved", "Accepted")["message"]
     assert "keeps its CUPS credentials" in message
 

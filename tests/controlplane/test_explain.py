@@ -14,7 +14,6 @@ from tests.tools.manifest_files import gateway, resource, root, trusted_ca
 from tests.tools.test_explain import NOW
 from tests.waiting import wait_for
 
-SECONDS = 60.0
 EUI = "A840410000000099"
 ROUTER = format_id6(EUI64(int(EUI, 16)))
 
@@ -57,7 +56,7 @@ class Person:
             return said[-1] == (reason, reason)
 
         try:
-            wait_for(agree, reason, SECONDS)
+            wait_for(agree, reason)
         except AssertionError:
             raise AssertionError(f"CUPS and explain say {said[-1]}, not {reason}") from None
 
@@ -72,11 +71,11 @@ def person(demo: Demo, tmp_path: Path) -> Iterator[Person]:
 def test_it_says_what_cups_does_and_when_it_was_asked(person: Person) -> None:
     person.apply(trusted_ca(), gateway("explained", EUI))
     person.both_say("200")
-    wait_for(lambda: "lastSeen" in person.explain().json["gateways"][0], "the visit is told", SECONDS)
+    wait_for(lambda: "lastSeen" in person.explain().json["gateways"][0], "the visit is told")
 
     person.apply(gateway("explained", EUI, suspended=True))
     person.both_say("GatewaySuspended")
-    wait_for(lambda: "lastRefusal" in person.explain().json["gateways"][0], "the refusal is told", SECONDS)
+    wait_for(lambda: "lastRefusal" in person.explain().json["gateways"][0], "the refusal is told")
     done = person.explain()
     assert (done.returncode, done.json["reason"]) == (1, "GatewaySuspended")
     assert done.json["gateways"][0]["lastRefusal"]["reason"] == "GatewaySuspended"
@@ -89,7 +88,7 @@ def test_a_gateway_that_is_not_accepted_is_reported_with_its_reason(person: Pers
     lns = {"uri": "wss://lns.example.org:8887"}
     person.apply(trusted_ca(), resource("Gateway", "explained", {"eui": EUI, "lns": lns}))
 
-    wait_for(lambda: "TrustMissing" in person.explain().json["next"], "the reason is told", SECONDS)
+    wait_for(lambda: "TrustMissing" in person.explain().json["next"], "the reason is told")
     assert person.explain().json["reason"] == "GatewayNotRegistered"
 
 

@@ -38,8 +38,6 @@ from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
 from tests.waiting import EVENTUALLY
 
-pytestmark = pytest.mark.timeout(90)
-
 EMPTY = {
     TRUST: encode_payload(TrustDocument(release_namespace="release")),
     **{name: encode_payload(RegistryDocument(bucket=bucket)) for bucket, name in enumerate(REGISTRY)},

@@ -17,11 +17,8 @@ from tests.controlplane.demo_process import Demo
 from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import gateway, root, trusted_ca
 from tests.tools.test_explain import NOW
-from tests.waiting import wait_for
+from tests.waiting import EVENTUALLY, wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
-SECONDS = 60.0
 EUI, OTHER = "A840410000000071", "A840410000000072"
 ROTATED, LATER = "A840410000000073", "A840410000000074"
 UNKNOWN_CA = "alert"
@@ -52,7 +49,7 @@ class Fleet:
         return self.demo.curl(*self.files[eui, ca], f'{{"router":"{router}"}}').outcome
 
     def until(self, outcome: str, eui: str = EUI, ca: str = "vendor") -> None:
-        wait_for(lambda: self.asks(eui, ca).startswith(outcome), f"{eui} is told {outcome}", SECONDS)
+        wait_for(lambda: self.asks(eui, ca).startswith(outcome), f"{eui} is told {outcome}")
 
     def has_seen(self, *names: str) -> bool:
         return all("certificate" in self.object("gateway", each)["status"] for each in names)
@@ -73,14 +70,14 @@ def fleet(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         made.apply(trusted_ca(), gateway("roof", EUI), gateway("cellar", OTHER))
         made.until("200")
         made.until("200", OTHER)
-        wait_for(lambda: made.has_seen("roof", "cellar"), "both visits are told", SECONDS)
+        wait_for(lambda: made.has_seen("roof", "cellar"), "both visits are told")
         yield made
 
 
 def test_the_fleet_is_listed(fleet: Fleet) -> None:
     fleet.until("200")
     fleet.until("200", OTHER)
-    wait_for(lambda: {fleet.states()[each] for each in ("roof", "cellar")} == {"Fine"}, "all is well", SECONDS)
+    wait_for(lambda: {fleet.states()[each] for each in ("roof", "cellar")} == {"Fine"}, "all is well")
     done = fleet.run("status", "--all")
     assert any(each["name"] == "vendor" and each["notAfter"] for each in done.json["trustedCAs"])
 
@@ -117,17 +114,17 @@ def test_a_ca_is_rotated_and_not_deleted_before(fleet: Fleet) -> None:
     fleet.apply(trusted_ca("old"), gateway("rotated", ROTATED), gateway("later", LATER))
     fleet.until("200", ROTATED, "old")
     fleet.until("200", LATER, "old")
-    wait_for(lambda: fleet.has_seen("rotated", "later"), "both visits are told", SECONDS)
+    wait_for(lambda: fleet.has_seen("rotated", "later"), "both visits are told")
     fleet.apply(trusted_ca("next"))
     fleet.until("200", ROTATED, "next")
-    wait_for(lambda: fleet.run("rotate-ca", "old", "next").json["byNew"] == 1, "one came by the new one", SECONDS)
+    wait_for(lambda: fleet.run("rotate-ca", "old", "next").json["byNew"] == 1, "one came by the new one")
     done = fleet.run("rotate-ca", "old", "next", "--delete")
     assert (done.returncode, done.json["deleted"]) == (1, False)
     assert [each["eui"] for each in done.json["byOld"]] == [LATER]
     assert fleet.object("trustedca", "old")["spec"]
 
     fleet.until("200", LATER, "next")
-    wait_for(lambda: fleet.run("rotate-ca", "old", "next").returncode == 0, "both came by the new one", SECONDS)
+    wait_for(lambda: fleet.run("rotate-ca", "old", "next").returncode == 0, "both came by the new one")
     done = fleet.run("rotate-ca", "old", "next", "--delete")
 
     assert (done.returncode, done.json["deleted"]) == (0, True)
@@ -151,7 +148,7 @@ def test_it_is_a_plugin_of_kubectl(fleet: Fleet, kubectl: Path, tmp_path: Path) 
         text=True,
         check=False,
         env=environment,
-        timeout=60,
+        timeout=EVENTUALLY,
     )
 
     assert {"roof", "cellar"} <= {each["name"] for each in json.loads(done.stdout)["gateways"]}

@@ -10,9 +10,7 @@ from stationkeeper_tools.api_client import ApiClient, RequestError
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import TOKEN, root, trusted_ca
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(90)
+from tests.waiting import wait_for
 
 ALL, TEAM, MOVED = (f"wss://{name}.example.com:8887" for name in ("all", "team", "moved"))
 
@@ -48,7 +46,7 @@ def lns_uri(cluster: Release, name: str) -> str:
 
 def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its_namespaces(cluster: Release) -> None:
     def follows(uri: str) -> None:
-        wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", PROMPTLY)
+        wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}")
 
     cluster.apply("Gateway", "short", {"eui": "A0000000000D0001"})
     cluster.wait_reason("Gateway", "short", "LNSMissing")
@@ -87,7 +85,7 @@ def test_the_token_of_a_default_may_come_and_change_and_its_loss_takes_nothing_a
     cluster.wait_ready("GatewayDefaults/default", "Gateway/token")
     assert b"Bearer ONE" in credentials()
     cluster.apply_secret("lns-token", {"token": "Bearer TWO"})
-    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published", PROMPTLY)
+    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published")
     cluster.delete_secret("lns-token")
     cluster.wait_reason("GatewayDefaults", "default", "ReferenceNotFound")
     cluster.wait_reason("Gateway", "token", "LNSMissing")
@@ -110,8 +108,8 @@ def test_each_gateway_follows_its_own_key_of_one_secret(cluster: Release) -> Non
     said = f"Secret {cluster.team}/tokens has no key {second}: add it"
     assert said in cluster.wait_reason("Gateway", "second", "TokenMissingForEUI")["message"]
     cluster.apply_secret("tokens", {first: "Bearer NEW", second: "Bearer TWO"})
-    wait_for(lambda: b"Bearer NEW" in credentials("first"), "the new token is published", PROMPTLY)
-    wait_for(lambda: b"Bearer TWO" in credentials("second"), "the missing token is published", PROMPTLY)
+    wait_for(lambda: b"Bearer NEW" in credentials("first"), "the new token is published")
+    wait_for(lambda: b"Bearer TWO" in credentials("second"), "the missing token is published")
     cluster.wait_ready("Gateway/second")
     cluster.apply_secret("tokens", {second: "Bearer TWO"})
     cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")
@@ -123,7 +121,7 @@ def test_each_gateway_follows_its_own_key_of_one_secret(cluster: Release) -> Non
         "tokens", {first: "Bearer RELEASE", f"{cluster.team}.{second}": "Bearer TEAM"}, in_release=True
     )
     cluster.delete("GatewayDefaults", "default")
-    wait_for(lambda: b"Bearer TEAM" in credentials("second"), "the release's token for this namespace", PROMPTLY)
+    wait_for(lambda: b"Bearer TEAM" in credentials("second"), "the release's token for this namespace")
     said = f"no key {cluster.team}.{first}"  # The reason was the same before, about the namespace's Secret.
     wait_for(lambda: said in cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")["message"], "it is said")
     assert b"Bearer NEW" in credentials("first"), "another namespace is never given the token of the EUI alone"

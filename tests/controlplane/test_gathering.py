@@ -19,9 +19,7 @@ from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.operator.internal_port import InternalPort, internal_port
 from tests.operator.seeing import delivery, saw
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.timeout(120)
+from tests.waiting import EVENTUALLY, wait_for
 
 EUI = 0xA840_4100_0000_0001
 LOST = DeliveryState.NOT_CONVERGING
@@ -55,7 +53,7 @@ class Told:
         self.loop.close()
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(EVENTUALLY)
 
 
 @pytest.fixture
@@ -177,7 +175,7 @@ def test_a_visit_is_in_the_statuses_of_the_gateway_and_of_its_ca(cluster: Releas
     status = cluster.resource("Gateway", "visited")["status"]
     assert (status["station"], status["model"]) == ("2.0.6(test)", "linux")
     assert status["certificate"]["trustedCA"] == f"{cluster.team}/visited"
-    wait_for(lambda: cluster.resource("TrustedCA", "visited")["status"].get("gatewaysSeen") == 1, "it counts", 90)
+    wait_for(lambda: cluster.resource("TrustedCA", "visited")["status"].get("gatewaysSeen") == 1, "it counts")
 
 
 def test_a_gateway_that_never_accepts_its_configuration_is_reported(cluster: Release, cups: CupsProcess) -> None:
@@ -188,7 +186,7 @@ def test_a_gateway_that_never_accepts_its_configuration_is_reported(cluster: Rel
         delivery_seen = cluster.resource("Gateway", "stubborn")["status"].get("delivery", {})
         return bool(delivery_seen.get("state") == "NotConverging")
 
-    wait_for(is_told, "it does not converge", 60)
+    wait_for(is_told, "it does not converge")
     wait_for(lambda: ("Warning", "NotConverging") in cluster.events("stubborn"), "an event says so")
 
 
@@ -200,13 +198,13 @@ def test_an_unregistered_gateway_with_a_valid_certificate_is_listed(cluster: Rel
         status = cluster.resource("TrustedCA", "vouching")["status"]
         return [each["eui"] for each in status.get("unregistered", ())]
 
-    wait_for(lambda: listed() == [name_of(EUI + 4)], "it is listed", 90)
+    wait_for(lambda: listed() == [name_of(EUI + 4)], "it is listed")
 
 
 def test_a_deleted_ca_is_reported_as_in_use_and_then_as_enforced(cluster: Release, cups: CupsProcess) -> None:
     admitted(cluster, cups, "leaving", EUI + 5)
     assert cups.ask(root("leaving"), EUI + 5) == "200"
-    wait_for(lambda: cluster.resource("TrustedCA", "leaving")["status"].get("gatewaysSeen") == 1, "it counts", 90)
+    wait_for(lambda: cluster.resource("TrustedCA", "leaving")["status"].get("gatewaysSeen") == 1, "it counts")
     cluster.delete("TrustedCA", "leaving")
     wait_for(lambda: ("Warning", "InUse") in cluster.events("leaving"), "an event says that it was in use")
     assert ("Normal", "Enforced") not in cluster.events("leaving")

@@ -17,8 +17,6 @@ from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(180)
-
 EUI = 0xA840_4100_0000_0001
 REFUSED = "TLS: TLSV1_ALERT_UNKNOWN_CA"
 

@@ -249,7 +249,7 @@ def test_the_image_of_serve_shows_the_page_of_a_cluster(
             f"http://127.0.0.1:{port}/", headers={"Authorization": "Bearer 0123456789abcdef"}
         )
         try:
-            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - its own URL
+            with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - its own URL
                 return b"<h1>The fleet</h1>" in answer.read()
         except OSError:
             return False

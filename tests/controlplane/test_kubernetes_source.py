@@ -28,7 +28,6 @@ NAMESPACE, ACCOUNT = "release", "stationkeeper-cups"
 SERVER_TLS = "stationkeeper-server-tls"
 RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-RECOVERY_SECONDS = 30.0
 
 
 @dataclass
@@ -49,11 +48,11 @@ class Followed:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
         self.admin.apply(f"{SECRETS}/{name}", body)
 
-    async def has(self, generation: int, seconds: float = 5.0) -> None:
+    async def has(self, generation: int) -> None:
         async def loaded() -> bool:
             return set(self.state.generations.values()) == {generation} and not self.state.missing
 
-        await until(loaded, f"generation {generation} is in force", seconds)
+        await until(loaded, f"generation {generation} is in force")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,7 @@ async def followed(own: ControlPlane, tmp_path: Path) -> AsyncIterator[Followed]
     async def closed() -> bool:
         return _open_files() <= before
 
-    await until(closed, "the connections are closed", RECOVERY_SECONDS)
+    await until(closed, "the connections are closed")
 
 
 def _open_files() -> int:
@@ -143,7 +142,7 @@ async def test_it_goes_on_after_the_api_server_was_away(followed: Followed, own:
     await asyncio.to_thread(own.start_api_server)
     followed.publish(2)
 
-    await followed.has(2, RECOVERY_SECONDS)
+    await followed.has(2)
 
 
 async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
@@ -153,7 +152,7 @@ async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
     _grant(followed.admin)
     followed.publish(2)
 
-    await followed.has(2, RECOVERY_SECONDS)
+    await followed.has(2)
 
 
 class _Expired(KubernetesSource):
@@ -177,7 +176,7 @@ async def test_a_watch_that_expired_is_started_again_with_a_list(
     late = Followed(ServingState(Metrics()), followed.admin)
     source = _Expired(ApiServer(own.url, own.ca_file, tmp_path / "token", NAMESPACE), SERVER_TLS, late.state)
     running = asyncio.create_task(source.run())
-    await late.has(1, RECOVERY_SECONDS)
+    await late.has(1)
     assert source.lists[secret_name(TRUST)] > 1
     followed.publish(2)
     await late.has(2)
@@ -199,7 +198,7 @@ async def test_one_that_starts_while_the_api_server_is_away_loads_what_is_true_o
     await asyncio.to_thread(own.start_api_server)
     followed.publish(2)
 
-    await late.has(2, RECOVERY_SECONDS)
+    await late.has(2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

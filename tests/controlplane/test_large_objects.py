@@ -12,9 +12,7 @@ from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.controlplane.revocation_lists import crl, pem, revoked
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(240)
+from tests.waiting import EVENTUALLY, wait_for
 
 NAMESPACE = "hoarder"
 CONFIG_MAPS = 300
@@ -28,19 +26,19 @@ SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
 def hoard(control_plane: Any) -> Iterator[Path]:
     """Return the kubeconfig of a cluster in which one tenant has 350 MB that nothing names."""
     kubeconfig: Path = control_plane.admin_kubeconfig
-    api = ApiClient(kubeconfig)
+    api = ApiClient(kubeconfig, EVENTUALLY)
     api.apply(
         f"/api/v1/namespaces/{NAMESPACE}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     )
 
     def config_map(number: int) -> None:
         body = {"metadata": {"name": f"large-{number}"}, "data": {"ca.crl": LARGE}}
-        ApiClient(kubeconfig).create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
+        ApiClient(kubeconfig, EVENTUALLY).create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
 
     def secret(number: int) -> None:
         labels = {"stationkeeper.io/credentials": "true"}
         body = {"metadata": {"name": f"large-{number}", "labels": labels}, "stringData": {"token": LARGE}}
-        ApiClient(kubeconfig).create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
+        ApiClient(kubeconfig, EVENTUALLY).create(f"/api/v1/namespaces/{NAMESPACE}/secrets", body)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(config_map, range(CONFIG_MAPS)))
@@ -59,14 +57,14 @@ def cluster(hoard: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
 def test_unnamed_objects_take_no_memory_and_named_ones_are_followed(cluster: Release) -> None:
     process = cluster.start_leading("small")
-    wait_for(lambda: process.answers("/readyz") == 200, "it is ready", PROMPTLY)
+    wait_for(lambda: process.answers("/readyz") == 200, "it is ready")
 
     cluster.apply_config_map("crls", {}, {"ca.crl": crl("hoarded", 1)})
     cluster.apply("TrustedCA", "hoarded", trusted_ca("hoarded", revocation={"crlFrom": SOURCE}))
-    wait_for(lambda: revoked(cluster, "hoarded") == {1}, "the list is in force", PROMPTLY)
+    wait_for(lambda: revoked(cluster, "hoarded") == {1}, "the list is in force")
     for last in range(2, 5):
         cluster.apply_config_map("crls", {"ca.crl": pem(crl("hoarded", *range(1, last + 1)))})
-        wait_for(lambda: revoked(cluster, "hoarded") == set(range(1, last + 1)), "it is followed", PROMPTLY)  # noqa: B023
+        wait_for(lambda: revoked(cluster, "hoarded") == set(range(1, last + 1)), "it is followed")  # noqa: B023
 
     assert process.peak_mib() < MAX_MIB
 
@@ -79,4 +77,4 @@ def test_a_list_that_was_deleted_and_made_again_is_followed(cluster: Release) ->
     cluster.delete_config_map("late")
     cluster.wait_reason("TrustedCA", "late", "ReferenceNotFound")
     cluster.apply_config_map("late", {}, {"ca.crl": crl("late", 5)})
-    wait_for(lambda: revoked(cluster, "late") == {5}, "the list is in force", PROMPTLY)
+    wait_for(lambda: revoked(cluster, "late") == {5}, "the list is in force")

@@ -9,9 +9,7 @@ import pytest
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(90)
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +24,8 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_an_applied_ca_and_gateway_are_published_and_ready(cluster: Release) -> None:
     cluster.apply("TrustedCA", "first", trusted_ca("first"))
     cluster.apply("Gateway", "first", gateway("0000000000000001"))
-    wait_for(lambda: f"{cluster.team}/first" in cluster.trusted(), "the CA is trusted", PROMPTLY)
-    found = wait_for(lambda: cluster.registered().get("first"), "the gateway is registered", PROMPTLY)
+    wait_for(lambda: f"{cluster.team}/first" in cluster.trusted(), "the CA is trusted")
+    found = wait_for(lambda: cluster.registered().get("first"), "the gateway is registered")
     assert found.lns_uri == LNS_URI
     cluster.wait_ready("TrustedCA/first", "Gateway/first")
     status = cluster.resource("TrustedCA", "first")["status"]
@@ -40,8 +38,8 @@ def test_a_deleted_ca_and_gateway_are_gone(cluster: Release) -> None:
     cluster.wait_ready("TrustedCA/leaving", "Gateway/leaving")
     cluster.delete("TrustedCA", "leaving")
     cluster.delete("Gateway", "leaving")
-    wait_for(lambda: f"{cluster.team}/leaving" not in cluster.trusted(), "the CA is gone", PROMPTLY)
-    wait_for(lambda: "leaving" not in cluster.registered(), "the gateway is gone", PROMPTLY)
+    wait_for(lambda: f"{cluster.team}/leaving" not in cluster.trusted(), "the CA is gone")
+    wait_for(lambda: "leaving" not in cluster.registered(), "the gateway is gone")
 
 
 def test_suspension_acts_and_can_be_taken_back(cluster: Release) -> None:
@@ -51,11 +49,11 @@ def test_suspension_acts_and_can_be_taken_back(cluster: Release) -> None:
     cluster.wait_ready("TrustedCA/pausing", "Gateway/pausing")
     cluster.apply("TrustedCA", "pausing", trusted_ca("pausing", suspended=True))
     cluster.apply("Gateway", "pausing", gateway("0000000000000003", suspended=True))
-    wait_for(lambda: name not in cluster.trusted(), "the CA is not trusted", PROMPTLY)
-    wait_for(lambda: cluster.registered()["pausing"].suspended, "the gateway is suspended", PROMPTLY)
+    wait_for(lambda: name not in cluster.trusted(), "the CA is not trusted")
+    wait_for(lambda: cluster.registered()["pausing"].suspended, "the gateway is suspended")
     cluster.wait_reason("TrustedCA", "pausing", "Suspended")
     cluster.apply("TrustedCA", "pausing", trusted_ca("pausing"))
-    wait_for(lambda: name in cluster.trusted(), "the CA is trusted again", PROMPTLY)
+    wait_for(lambda: name in cluster.trusted(), "the CA is trusted again")
     assert cluster.events("pausing") == []
 
 
@@ -70,9 +68,9 @@ def test_a_token_secret_may_come_change_and_lose_its_label_later(cluster: Releas
     cluster.apply("Gateway", "other", gateway("0000000000000005", lns={"auth": {"token": TOKEN}}))
     cluster.wait_reason("Gateway", "other", "ReferenceNotLabelled")
     cluster.apply_secret("lns-token", {"token": "Bearer ONE"})
-    wait_for(lambda: b"Bearer ONE" in credentials(), "the token is published", PROMPTLY)
+    wait_for(lambda: b"Bearer ONE" in credentials(), "the token is published")
     cluster.apply_secret("lns-token", {"token": "Bearer TWO"})
-    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published", PROMPTLY)
+    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published")
     cluster.apply_secret("lns-token", {"token": "Bearer TWO"}, labelled=False)
     cluster.wait_reason("Gateway", "token", "ReferenceNotLabelled")
     assert b"Bearer TWO" in credentials(), "the last good token stays in force"
@@ -89,9 +87,9 @@ def test_trust_from_a_config_map_follows_it(cluster: Release) -> None:
         certificates = cluster.resource("TrustedCA", "mapped").get("status", {}).get("certificates", [])
         return [each["subject"] for each in certificates]
 
-    wait_for(lambda: subjects() == ["CN=one"], "the root of the ConfigMap is trusted", PROMPTLY)
+    wait_for(lambda: subjects() == ["CN=one"], "the root of the ConfigMap is trusted")
     cluster.apply_config_map("roots", {"ca.crt": root("two").certificate_pem.decode()})
-    wait_for(lambda: subjects() == ["CN=two"], "the new root of the ConfigMap is trusted", PROMPTLY)
+    wait_for(lambda: subjects() == ["CN=two"], "the new root of the ConfigMap is trusted")
 
 
 def test_an_eui_conflict_ends_when_the_older_gateway_is_deleted(cluster: Release) -> None:
@@ -104,7 +102,7 @@ def test_an_eui_conflict_ends_when_the_older_gateway_is_deleted(cluster: Release
     cluster.wait_reason("Gateway", "newer", "EUIConflict")
     wait_for(lambda: ("Warning", "EUIConflict") in cluster.events("newer"), "an event says so")
     cluster.delete("Gateway", "older")
-    wait_for(lambda: "newer" in cluster.registered(), "the newer is registered", PROMPTLY)
+    wait_for(lambda: "newer" in cluster.registered(), "the newer is registered")
     cluster.wait_reason("Gateway", "newer", "Accepted")
     wait_for(lambda: ("Normal", "Accepted") in cluster.events("newer"), "an event says that it is well again")
 

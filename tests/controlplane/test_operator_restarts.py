@@ -10,9 +10,7 @@ from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, trusted_ca
-from tests.waiting import PROMPTLY, wait_for
-
-pytestmark = pytest.mark.timeout(120)
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +58,21 @@ def test_in_steady_state_only_the_lease_is_written(cluster: Release) -> None:
 def test_a_deletion_while_no_operator_ran_is_seen(cluster: Release) -> None:
     first = cluster.start_leading()
     apply_some(cluster)
-    assert first.terminate() < PROMPTLY
+    first.terminate()
     cluster.delete("TrustedCA", "dropped")
     cluster.start()
-    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "what was deleted is gone", PROMPTLY)
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "what was deleted is gone")
 
 
 def test_a_graceful_end_hands_over_at_once(cluster: Release) -> None:
     first = cluster.start_leading("first")
     second = cluster.start("second")
     wait_for(lambda: second.answers("/readyz") == 200, "the follower is ready")
-    assert first.terminate() < PROMPTLY
-    wait_for(lambda: cluster.holder() == "second", "the follower took over", PROMPTLY)
+    first.terminate()
+    assert cluster.holder() != "first", "it gave its Lease up before it ended"
+    wait_for(lambda: cluster.holder() == "second", "the follower took over")
     cluster.apply("TrustedCA", "later", trusted_ca("later"))
-    wait_for(lambda: f"{cluster.team}/later" in cluster.trusted(), "the follower works", PROMPTLY)
+    wait_for(lambda: f"{cluster.team}/later" in cluster.trusted(), "the follower works")
 
 
 def test_after_a_crash_the_follower_takes_over_and_rewrites_nothing(cluster: Release) -> None:
@@ -85,8 +84,8 @@ def test_after_a_crash_the_follower_takes_over_and_rewrites_nothing(cluster: Rel
     before = cluster.everything(contents=True)
     first.kill()
     cluster.delete("TrustedCA", "dropped")
-    wait_for(lambda: cluster.holder() == "second", "the follower took over", 20.0)
-    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "the follower works", PROMPTLY)
+    wait_for(lambda: cluster.holder() == "second", "the follower took over")
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "the follower works")
     changed = differences(before, cluster.everything(contents=True))
     assert changed - TOLD_WHO_VOUCHES == {"secrets/stationkeeper-trust", "trustedcas/dropped"}
 
@@ -143,7 +142,7 @@ def test_an_operator_of_named_namespaces_needs_no_cluster_role(kubeconfig: Path,
         cluster.apply_secret("lns-token", {"token": "Bearer ONE"})
         apply_some(cluster)
         cluster.apply("TrustedCA", "for-all", trusted_ca("for-all"), namespace=cluster.namespace)
-        wait_for(lambda: f"{cluster.namespace}/for-all" in cluster.trusted(), "the release's CA is trusted", PROMPTLY)
+        wait_for(lambda: f"{cluster.namespace}/for-all" in cluster.trusted(), "the release's CA is trusted")
         assert not any("foreign" in name for name in cluster.trusted(everywhere=True))
         assert operator.answers("/healthz") == 200
         assert not [line for line in operator.lines() if "orbidden" in str(line)]

@@ -17,8 +17,6 @@ from tests.controlplane.demo_process import Demo
 from tests.pages.blocks import ON_AN_API_SERVER, ROOT, RUNBOOKS, Block, blocks, scripts
 from tests.pages.running import Reader
 
-pytestmark = pytest.mark.timeout(600)
-
 OURS = "trustedcas", "gateways", "gatewaydefaults"
 COLLECTIONS = (
     *(

@@ -7,12 +7,13 @@ import pytest
 
 from stationkeeper_tools.programs.binaries import ControlPlaneBinaries
 from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_OPERATOR, OF_WRITES, Kind, Perturbation, Plan
-from tests.perturbation.run import ACTIVE_SECONDS, run
+from tests.perturbation.run import ACTIVE_SECONDS, Outcome, run
 from tests.perturbation.stage import Stage, stage
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
-RUNS = 10
+RUNS, MOST_RUNS = 10, 40
+KINDS = (OF_OPERATOR, OF_LINES, OF_WRITES)
 SHORT_SECONDS = 1.0
 
 
@@ -58,12 +59,15 @@ def test_the_seeds_draw_every_kind() -> None:
 
 
 def test_perturbations_break_no_promise(perturbed: Stage) -> None:
-    outcomes = [run(perturbed, Plan(seed, SHORT_SECONDS)) for seed in range(RUNS)]
+    outcomes, done = list[Outcome](), set[Kind]()
+    # On a busy machine a run may be over before it comes to what its plan has; then others follow.
+    for seed in range(MOST_RUNS):
+        if seed >= RUNS and all(done & {*each} for each in KINDS):
+            break
+        outcomes.append(run(perturbed, Plan(seed, SHORT_SECONDS)))
+        done |= {kind for kind in Kind if outcomes[-1].counts[str(kind)]}
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
-    done = {kind for kind in Kind for each in outcomes if each.counts[str(kind)]}
-    assert done & {*OF_OPERATOR}
-    assert done & {*OF_LINES}
-    assert done & {*OF_WRITES}
+    assert all(done & {*each} for each in KINDS), done
     assert all(each.asked for each in outcomes)
 
 

@@ -16,11 +16,8 @@ from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(600)
-
 TOKEN = "internal-token-of-the-release"
 FORMER, NEW = 16, 64
-PATIENTLY = 90.0
 KEPT, REMOVED_MIDWAY, REMOVED_AFTER = 1, 2, 3
 
 
@@ -63,7 +60,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
     root = make_root("gateways", datetime.now(UTC))
 
     def refused(pod: CupsProcess, eui: int) -> None:
-        wait_for(lambda: pod.ask(root, eui) == "GatewayNotRegistered", "a removed gateway is refused", PATIENTLY)
+        wait_for(lambda: pod.ask(root, eui) == "GatewayNotRegistered", "a removed gateway is refused")
 
     with ExitStack() as running:
 
@@ -77,16 +74,16 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
 
         _gateways(made, root)
         operator = made.start()
-        wait_for(lambda: len(made.registered()) == 3, "all Gateways are in force", PATIENTLY)
+        wait_for(lambda: len(made.registered()) == 3, "all Gateways are in force")
         old = pod("old", FORMER)
-        wait_for(old.is_serving, "the first pod serves", PATIENTLY)
+        wait_for(old.is_serving, "the first pod serves")
         with always_answered(old, root):
             made.create_count(NEW)
             new = pod("new", NEW)
             operator.kill()
             made.give_up_lease()
             made.start(buckets=NEW)
-            wait_for(new.is_serving, "the new pod serves", PATIENTLY)
+            wait_for(new.is_serving, "the new pod serves")
             assert made.written(NEW) == layout_of(NEW).registry
             made.delete("Gateway", f"gw-{REMOVED_MIDWAY}")
             for each in (old, new):
@@ -94,7 +91,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
         with always_answered(new, root):
             old.kill()
             made.delete_pod("cups-old")
-            wait_for(lambda: not made.written(FORMER), "the former Secrets are emptied", PATIENTLY)
+            wait_for(lambda: not made.written(FORMER), "the former Secrets are emptied")
             made.delete("Gateway", f"gw-{REMOVED_AFTER}")
             refused(new, REMOVED_AFTER)
             made.end_processes()
@@ -102,7 +99,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
             back = pod("back", FORMER)
             assert not back.is_serving()
             made.start(buckets=FORMER)
-            wait_for(back.is_serving, "the pod of the former count serves again", PATIENTLY)
+            wait_for(back.is_serving, "the pod of the former count serves again")
             assert back.ask(root, KEPT) == "200"
             for eui in (REMOVED_MIDWAY, REMOVED_AFTER):
                 assert back.ask(root, eui) == "GatewayNotRegistered"

@@ -69,7 +69,7 @@ class Cluster:
         self._authorization = f"Bearer {content['users'][0]['user']['token']}"
         # One connection for all: thousands of questions are asked.
         self._connection = http.client.HTTPSConnection(
-            urlsplit(server["server"]).netloc, timeout=20, context=ssl.create_default_context(cadata=authority)
+            urlsplit(server["server"]).netloc, timeout=60, context=ssl.create_default_context(cadata=authority)
         )
 
     def close(self) -> None:

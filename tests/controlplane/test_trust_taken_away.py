@@ -12,8 +12,6 @@ from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(90)
-
 
 @pytest.fixture(scope="module")
 def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:

@@ -1,24 +1,18 @@
 """kopf ends after an answer of the API server, or of a proxy, that it does not expect: the operator continues."""
 
-import base64
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from stationkeeper_tools.sample_pki import make_root
+from tests.controlplane.behind_proxy import proxy_of, start_behind
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.perturbation.plan import Kind, Perturbation, Plan
 from tests.perturbation.proxy import Proxy
 from tests.waiting import wait_for
-
-pytestmark = pytest.mark.timeout(120)
 
 BEGUN_AGAIN = "the watch ended, beginning again"
 
@@ -45,22 +39,8 @@ def cluster(control_plane: Any, tmp_path: Path) -> Iterator[Release]:
 
 @pytest.fixture
 def proxy(control_plane: Any, tmp_path: Path) -> Iterator[Proxy]:
-    authority = make_root("proxy", datetime.now(UTC))
-    made = Proxy(control_plane.url, control_plane.ca_file, authority, tmp_path, lambda: None)
-    made.start()
-    yield made
-    made.stop()
-
-
-def start_behind(proxy: Proxy, cluster: Release, folder: Path) -> OperatorProcess:
-    """Return an operator that reaches the API server only through the proxy."""
-    environment = cluster.environment("behind")
-    content = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text())
-    authority = base64.b64encode(proxy.authority_pem).decode()
-    content["clusters"][0]["cluster"] = {"server": proxy.url, "certificate-authority-data": authority}
-    kubeconfig = folder / "behind.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(content))
-    return OperatorProcess(environment | {"KUBECONFIG": str(kubeconfig)}, folder / "behind.log")
+    with proxy_of(control_plane, tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stationkeeper_tools.sample_pki import KeyPair
+from tests.waiting import EVENTUALLY
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = EVENTUALLY
 ENDED = (ConnectionError, ssl.SSLEOFError)
 """The errors after a server closed a connection; which one comes depends on the moment."""
 

@@ -10,8 +10,6 @@ from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 from tests.ending import end
 
-START_SECONDS = 60.0
-
 
 @contextmanager
 def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
@@ -41,4 +39,4 @@ def running(command: Sequence[str], log: Path) -> Iterator[int]:
 
 async def serves(cups: Cups) -> None:
     """Wait until the process serves gateways."""
-    await until(lambda: ready(cups), "it serves", START_SECONDS)
+    await until(lambda: ready(cups), "it serves")

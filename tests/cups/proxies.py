@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-START_SECONDS = 30.0
+from tests.waiting import EVENTUALLY
 
 _STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
@@ -101,7 +101,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
     log = folder / "proxy.log"
     with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder) as process:
         try:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + EVENTUALLY
             while not _listens(port):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{command} does not listen: {log.read_text()}")

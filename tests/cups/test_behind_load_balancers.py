@@ -26,6 +26,7 @@ from tests.cups.forwarding import told
 from tests.cups.pki import Pki
 from tests.cups.proxies import haproxy, needs_haproxy, needs_nginx_stream, nginx_stream
 from tests.cups.test_proxy_protocol import HELLO, SIGNATURE, binary, with_checksum
+from tests.waiting import EVENTUALLY
 
 BALANCER, CLIENT = "127.0.0.1", "127.0.0.5"
 TRUSTED = read_networks("127.0.0.1/32")
@@ -132,7 +133,7 @@ async def _listening(
 
 
 def _connect(port: int, said: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=EVENTUALLY)
     connection.sendall(said)
     return connection
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from stationkeeper_cups.process.event_loop import EpollSelector, new_event_loop
+from tests.waiting import EVENTUALLY
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(asyncio.wait_for(main(), 20))
+        runner.run(asyncio.wait_for(main(), EVENTUALLY))
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -194,7 +195,7 @@ def test_a_reused_file_number_of_asyncio_is_watched_again() -> None:
         heard = asyncio.Event()
         loop.add_reader(again, heard.set)
         peer.send(b"b")
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(heard.wait(), EVENTUALLY)
         loop.remove_reader(again)
         for each in (other, again, peer):
             each.close()
@@ -215,11 +216,10 @@ def test_calls_scheduled_by_a_reader_run_at_once() -> None:
             loop.call_later(0.02, told.set_result, None)
 
         loop.add_reader(one, read)
-        far = loop.call_later(60, print)
+        far = loop.call_later(600, print)
         other.send(b"x")
-        begun = loop.time()
         await told
-        assert loop.time() - begun < 5
+        assert loop.time() < far.when()
         assert done == ["soon", "later"]
         far.cancel()
         loop.remove_reader(one)
@@ -240,8 +240,10 @@ def test_readers_that_are_always_ready_delay_no_timer() -> None:
 
         loop.add_reader(one, read)
         other.send(b"x")
+        # The timer comes in any case, and the reader is called in each turn meanwhile.
         await asyncio.sleep(0.02)
-        assert called > 1
+        while called < 2:  # noqa: ASYNC110 - a busy machine may take longer than that for one turn
+            await asyncio.sleep(0)
         loop.remove_reader(one)
         for each in (one, other):
             each.close()

@@ -1,6 +1,5 @@
 """Documents from the operator are in force at once, and no other sender is accepted."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stationkeeper_core.published.documents import DOCUMENTS, MAX_SECRET_BYTES, TRUST, encode
+from stationkeeper_core.published.documents import DOCUMENTS, MAX_SECRET_BYTES, REGISTRY, TRUST, encode
 from stationkeeper_core.published.operator_proof import HEADER, Latest, OperatorKey
 from tests.cups.client import Answer, get_internal, put_internal, until
 from tests.cups.conftest import TOKEN, Cups, ready, serving
@@ -64,9 +63,15 @@ async def test_a_handed_over_document_is_in_force_before_the_answer(
 
 async def test_a_late_volume_reverts_nothing_and_is_not_a_refusal(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
     assert (await hand_over(cups, trust(pki, 12), operator)).status == 204
-    # The kubelet writes an intermediate version, minutes late.
-    cups.lay_documents({TRUST: trust(pki, 11, Trusted("b", pki.b))})
-    await asyncio.sleep(1)
+    # The kubelet lays what was published in between, minutes late.
+    registry = encode(REGISTRY[0], 13, contents([], [])[REGISTRY[0]])
+    cups.lay_documents({TRUST: trust(pki, 11, Trusted("b", pki.b)), REGISTRY[0]: registry})
+
+    async def is_read() -> bool:
+        generations = (await told(cups))["generations"]
+        return isinstance(generations, dict) and generations[REGISTRY[0]] == 13
+
+    await until(is_read, "what was laid with it is in force")
     assert await cups.client(pki.b_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
     assert ((await told(cups))["refused"], await in_force(cups)) == ({}, 12)
 

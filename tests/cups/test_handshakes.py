@@ -25,6 +25,7 @@ from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
+from tests.waiting import EVENTUALLY
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -132,7 +133,9 @@ async def test_an_intermediate_counts_whatever_the_size_of_the_records_of_tls_1_
     client += ["-cert", str(own), "-key", str(key), "-cert_chain", str(chain), "-max_send_frag", str(record)]
     request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
-    done = await asyncio.to_thread(subprocess.run, client, input=request, capture_output=True, timeout=30, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, client, input=request, capture_output=True, timeout=EVENTUALLY, check=False
+    )
 
     assert done.stdout.endswith(b"RouterMissing: the body has no router\n"), done.stderr
 

@@ -8,6 +8,7 @@ from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
+from tests.waiting import EVENTUALLY
 
 
 async def test_it_is_alive_but_not_ready_before_the_first_complete_load(idle_cups: Cups, pki: Pki) -> None:
@@ -64,12 +65,15 @@ async def test_a_request_that_is_being_sent_when_the_server_stops_is_answered(cu
     assert b" 200 " in answer
 
 
-async def test_an_idle_connection_does_not_keep_the_server_from_stopping(cups: Cups, pki: Pki) -> None:
+async def test_an_idle_connection_does_not_keep_the_server_from_stopping(
+    cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = await asyncio.to_thread(cups.client(pki.a_gateway).connect)
     with connection:
         await asyncio.to_thread(exchange, connection)
 
-        await asyncio.wait_for(cups.stop(), 10)
+        monkeypatch.setattr("stationkeeper_cups.main.DRAIN_SECONDS", 600.0)
+        await asyncio.wait_for(cups.stop(), EVENTUALLY)
 
 
 async def _being_read(cups: Cups) -> None:

@@ -25,12 +25,12 @@ from stationkeeper_tools.ports import free_port
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
-from tests.cups.own_process import START_SECONDS, process
+from tests.cups.own_process import process
 from tests.cups.pki import Pki
 from tests.examples import examples
+from tests.waiting import EVENTUALLY
 
 TOKEN = "correct-token-of-some-bytes"
-ANSWER_SECONDS = 60.0
 HIGH = bytes(range(0x80, 0x100))
 HEADERS = (
     b"Bearer \xff",
@@ -59,14 +59,13 @@ def _context() -> ssl.SSLContext:
     return ssl._create_unverified_context()  # noqa: S323 - who the port is does not matter here
 
 
-def _raw(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
-    """Return the port's answer to these bytes, until it closes the connection or is silent."""
+def _raw(port: int, request: bytes, source: str = "127.0.0.1", seconds: float = EVENTUALLY) -> bytes:
+    """Return what the port answers to these bytes, until it closes or nothing more comes in so many seconds."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0)) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0)) as plain,
         _context().wrap_socket(plain) as connection,
     ):
         connection.sendall(request)
-        connection.settimeout(5)
         found = b""
         with contextlib.suppress(TimeoutError, OSError):
             while chunk := connection.recv(65536):
@@ -176,7 +175,7 @@ async def _own_process(tmp_path: Path, pki: Pki) -> AsyncIterator[tuple[Cups, in
                 return (await get_internal(cups.internal_port, "/readyz")).status == 200
             return False
 
-        await until(ready, "it serves", START_SECONDS)
+        await until(ready, "it serves")
         yield cups, pid
 
 
@@ -208,7 +207,7 @@ async def test_two_thousand_idle_connections_take_little_memory_and_block_no_one
                         (b"/generation", b"Bearer " + TOKEN.encode()),
                     ):
                         is_answered = partial(_is_answered, cups.internal_port, _get(path, authorization), source)
-                        await until(is_answered, f"{path.decode()} is answered to {source}", ANSWER_SECONDS)
+                        await until(is_answered, f"{path.decode()} is answered to {source}")
         finally:
             for each in idle:
                 each.close()
@@ -236,7 +235,7 @@ def _again_and_again(connect: Callable[[int], None]) -> Iterator[None]:
 
 async def _is_answered(port: int, request: bytes, source: str) -> bool:
     with contextlib.suppress(OSError):  # a handshake that a busy machine does not finish in time
-        return (await asyncio.to_thread(_raw, port, request, source)).startswith(b"HTTP/1.1 200 ")
+        return (await asyncio.to_thread(_raw, port, request, source, 5)).startswith(b"HTTP/1.1 200 ")
     return False
 
 
@@ -265,14 +264,14 @@ async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_p
             with plain, _context().wrap_socket(plain) as connection:
                 began = time.monotonic()
                 connection.sendall(request)
-                while not _is_reset(connection) and time.monotonic() - began < 60:
+                while not _is_reset(connection) and time.monotonic() - began < EVENTUALLY:
                     time.sleep(0.05)
                 return time.monotonic() - began
 
         try:
             requests = (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"")
             kept = await asyncio.gather(*(asyncio.to_thread(hold, request) for request in requests))
-            assert max(kept) < 20, kept
+            assert max(kept) < EVENTUALLY, kept
         finally:
             await running.stop()
 

@@ -15,7 +15,6 @@ from tests.cups.pki import Pki
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 async def test_a_ca_that_was_removed_stays_so_over_a_crash_under_load(tmp_path: Path, pki: Pki) -> None:
     cups, done = Cups(tmp_path, pki), threading.Event()
     cups.lay_server_tls(pki.server)

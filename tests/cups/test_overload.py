@@ -23,6 +23,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from tests.cups.client import until
 from tests.cups.pki import Pki
+from tests.waiting import EVENTUALLY
 
 # Even on a busy machine, nothing takes so long without a cause.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
@@ -60,7 +61,7 @@ class _Port:
         async def nobody() -> bool:
             return self.listener is not None and self.listener.waiting + self.listener.silent == 0
 
-        await asyncio.sleep(0.05)
+        await _turns()
         await until(nobody, "nobody waits")
 
     async def has_begun(self, number: int) -> None:
@@ -87,6 +88,13 @@ class _Port:
             return self.dropped.total() >= number
 
         await until(enough, f"{number} are dropped")
+
+
+async def _turns() -> None:
+    """Let the event loop take in what clients have sent; each connection needs some turns of it."""
+    await asyncio.sleep(0.05)
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -146,7 +154,7 @@ class _Gateway:
             except ssl.SSLWantReadError:
                 self._send()
                 try:
-                    more = await asyncio.wait_for(loop.sock_recv(self.raw, 65536), 5)
+                    more = await asyncio.wait_for(loop.sock_recv(self.raw, 65536), EVENTUALLY)
                 except OSError:
                     return False
                 if not more:
@@ -159,7 +167,7 @@ class _Gateway:
     async def is_ended(self) -> bool:
         """Return whether the server soon closes the connection."""
         with suppress(ConnectionError):
-            while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), 5):
+            while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), EVENTUALLY):
                 pass
         return True
 
@@ -237,7 +245,7 @@ async def test_a_client_that_left_while_waiting_is_found_at_its_turn(pki: Pki) -
         first = _Gateway(port.number).hello()
         await port.idle()
         others = [_Gateway(port.number).hello() for _ in range(10)]
-        await asyncio.sleep(0.1)
+        await _turns()
         assert all(each.still_waits() for each in others)
         for each in others[1:]:
             each.reset()
@@ -375,7 +383,7 @@ async def test_those_that_wait_are_ended_with_the_listener(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1)) as port:
         clients = [_Gateway(port.number).hello() for _ in range(5)]
         silent = _Gateway(port.number)
-        await asyncio.sleep(0.1)
+        await _turns()
         assert port.listener is not None
         port.listener.stop()
         for each in (*clients, silent):

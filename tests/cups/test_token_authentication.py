@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -152,8 +153,8 @@ async def test_the_connection_of_a_silent_unknown_client_is_closed(pki: Pki, tmp
 
         def wait_for_the_end() -> bytes:
             with token_cups.client(None).connect() as connection:
-                connection.sendall(begun)
                 try:
+                    connection.sendall(begun)
                     return connection.recv(1)
                 except ENDED:
                     return b""
@@ -162,17 +163,23 @@ async def test_the_connection_of_a_silent_unknown_client_is_closed(pki: Pki, tmp
 
 
 async def test_a_connection_that_asked_is_not_ended_as_a_silent_one(pki: Pki, tmp_path: Path) -> None:
-    async with serving(
-        tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True, seconds=RequestSeconds(head=1.0)
-    ) as token_cups:
-        connection = await asyncio.to_thread(token_cups.client(None).connect)
-        with connection:
-            first = await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))
-            # Longer than `head`: a connection without a request is closed by then.
-            await asyncio.sleep(1.3)
-            second = await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))
+    statuses: list[int] = []
+    # A client on a busy machine may be too slow for its first request, and is given longer then.
+    for head in (0.2, 2.0, 20.0):
+        folder = tmp_path / str(head)
+        folder.mkdir()
+        async with serving(
+            folder, pki, *TOKEN_GATEWAYS, token_authentication=True, seconds=RequestSeconds(head=head)
+        ) as token_cups:
+            connection = await asyncio.to_thread(token_cups.client(None).connect)
+            with connection, suppress(*ENDED):
+                statuses = [(await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))).status]
+                await asyncio.sleep(2 * head)
+                statuses += [(await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))).status]
+        if statuses:
+            break
 
-        assert (first.status, second.status) == (200, 200)
+    assert statuses == [200, 200]
 
 
 async def test_the_longest_token_that_the_operator_takes_fits(token_cups: Cups, pki: Pki) -> None:

@@ -32,7 +32,6 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_an_unreadable_document_changes_nothing_until_it_is_repaired(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, fault: str

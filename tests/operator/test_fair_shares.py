@@ -103,14 +103,14 @@ async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_no_othe
             await stage.events.warning(decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "x"}}), "R", "m")
             key_of = stage.store.get(mine)
             assert key_of is not None
-            began = time.monotonic()
+            before = len(stage.server.writes)
             stage.writer.judge(
                 {mine: Judgement(key_of.metadata.uid, 1, Verdict(False, "LNSMissing", f"mine {number}", None), False)}
             )
             stage.events.queue(gone, "Normal", "Enforced", f"its removal was proven {number}")
             await until(lambda: stage.says(mine, f"mine {number}"))  # noqa: B023
             await until(lambda: stage.told(A, "Enforced") == number + 1)  # noqa: B023
-            assert time.monotonic() - began < 1.0
+            assert len(stage.server.writes) - before < FLEET / 3, "most of the other's wait still"
     finally:
         churning.cancel()
 
@@ -200,7 +200,8 @@ async def test_a_status_that_cannot_be_written_delays_no_other(stage: Stage) -> 
     began = time.monotonic()
     stage.judge("now")
     await until(lambda: stage.says(Key(GATEWAY, A, "gw-0"), "now"))
-    assert time.monotonic() - began < 1.0
+    # To try each of the others again, one after the other, would take forty.
+    assert time.monotonic() - began < 20
 
 
 KEYS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=80)

@@ -14,6 +14,7 @@ from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.process.health import MAX_CONNECTIONS, serve_health
 from stationkeeper_tools.ports import free_port
+from tests.waiting import EVENTUALLY
 
 IDLE = 600
 
@@ -47,7 +48,7 @@ async def port(metrics: SlowMetrics) -> AsyncIterator[int]:
 
 async def get(port: int, path: str) -> int:
     def ask() -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=EVENTUALLY) as response:
             response.read()
             return int(response.status)
 
@@ -58,7 +59,7 @@ async def test_idle_connections_are_limited_and_block_no_other(port: int) -> Non
     idle: list[socket.socket] = []
     try:
         for number in range(IDLE):
-            idle.append(await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port), 2))
+            idle.append(await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port), EVENTUALLY))
             if number % 100 == 0:
                 assert await get(port, "/healthz") == 200
         assert await get(port, "/readyz") == 200
@@ -91,9 +92,9 @@ async def test_metrics_take_a_small_share_of_the_time_however_often_they_are_ask
 
 async def test_bytes_that_are_not_http_are_logged_within_a_budget(port: int, caplog: pytest.LogCaptureFixture) -> None:
     def send(number: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), 2) as connection, contextlib.suppress(OSError):
+        with socket.create_connection(("127.0.0.1", port), EVENTUALLY) as connection, contextlib.suppress(OSError):
             connection.sendall(b"GET / HTTP/1.1\r\n\xff%d\r\n\r\n" % number)
-            connection.settimeout(1)
+            connection.settimeout(EVENTUALLY)
             connection.recv(1000)
 
     for start in range(0, 200, 20):

@@ -32,6 +32,7 @@ from tests.operator.small_api_server import small_api_server
 from tests.operator.test_gatherer import CA as STAGE_CA
 from tests.operator.test_gatherer import GTW, Stage
 from tests.operator.test_status_writer import until
+from tests.waiting import EVENTUALLY
 
 MAX_MIB = 16
 ATTACK_SECONDS = 3.0
@@ -114,7 +115,7 @@ async def test_its_reports_take_little_memory_and_other_pods_still_count(
         assert held < MAX_MIB * 1024 * 1024
         later = datetime.now(UTC) + timedelta(seconds=2)
         honest.seen = [saw(0, last_seen=later, station="honest")]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(EVENTUALLY):
             while not _is_newer(stage, later):  # noqa: ASYNC110 - the writer has no event for it
                 await asyncio.sleep(0.1)
         listed = stage.status(STAGE_CA).get("unregistered", ())

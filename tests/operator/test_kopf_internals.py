@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from stationkeeper_operator.watching import kopf_internals
+from tests.waiting import EVENTUALLY
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 
@@ -78,7 +79,7 @@ async def test_it_is_known_whether_kopf_watches_and_kopf_logs_nothing_about_sign
             while not kopf_internals.is_watching():  # noqa: ASYNC110 - kopf has no event for it
                 await asyncio.sleep(0.01)
             stop.set()
-            await asyncio.wait_for(operator, 10)
+            await asyncio.wait_for(operator, EVENTUALLY)
             return before
 
         return asyncio.run(run())

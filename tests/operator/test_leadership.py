@@ -137,6 +137,39 @@ async def test_a_lease_that_could_not_be_released_is_held_no_longer(
     assert "the Lease was not released" in caplog.messages
 
 
+async def test_a_lease_is_released_although_a_cancelled_renewal_was_written(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.attempt("a")
+    written = stage.server.objects[LEASE]["spec"]
+    stage.server.put(LEASE, {"spec": {**written, "renewTime": "2026-01-01T00:00:00.000000Z"}})
+    await stage.candidates["a"].release()
+    assert stage.server.objects[LEASE]["spec"]["holderIdentity"] == ""
+    assert await stage.attempt("b")
+    assert "the Lease was not released" not in caplog.messages
+
+
+async def test_a_lease_that_changes_without_end_is_not_released_for_ever(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.attempt("a")
+    stage.server.failing_writes[LEASE] = 409
+    await stage.candidates["a"].release()
+    assert "the Lease was not released" in caplog.messages
+
+
+@pytest.mark.parametrize("change", [{"holderIdentity": "b"}, {"leaseTransitions": 1}, {"acquireTime": "later"}])
+async def test_a_lease_of_another_term_is_not_released(
+    stage: Stage, caplog: pytest.LogCaptureFixture, change: dict[str, object]
+) -> None:
+    await stage.attempt("a")
+    written = {**stage.server.objects[LEASE]["spec"], **change}
+    stage.server.put(LEASE, {"spec": written})
+    await stage.candidates["a"].release()
+    assert stage.server.objects[LEASE]["spec"] == written
+    assert "the Lease was not released" in caplog.messages
+
+
 async def test_of_two_that_create_the_lease_at_once_only_one_leads(stage: Stage) -> None:
     # "b" finds none, and "a" creates it before "b" does.
     stage.server.failing[LEASE] = 404

@@ -11,10 +11,10 @@ from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import NotLeadingError, Timing
 from stationkeeper_operator.api.lease_thread import LeaseThread
 from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.waiting import EVENTUALLY
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/release/leases/stationkeeper-operator"
 QUICK = Timing(duration=3, deadline=2.0, renew=0.2, retry=0.1)
-SECONDS = 20.0
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def server(tmp_path: Path) -> Iterator[SmallApiServer]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert running.wait(SECONDS)
+    assert running.wait(EVENTUALLY)
     yield held[0]
     end.set()
     thread.join()
@@ -56,7 +56,7 @@ class Candidate:
         self._was_told.set()
 
     async def until(self, leading: bool) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(EVENTUALLY):
             while self.lease.is_leading != leading:
                 self._was_told.clear()
                 await self._was_told.wait()
@@ -92,7 +92,7 @@ async def test_a_term_counts_after_it_was_announced_to_the_main_loop(server: Sma
     server.put(LEASE, {**held, "spec": {**held["spec"], "holderIdentity": "", "leaseTransitions": 7}})
     while server.objects[LEASE]["spec"]["leaseTransitions"] != 8:
         time.sleep(0.02)  # noqa: ASYNC251
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + EVENTUALLY
     while candidate.lease.is_leading:
         assert time.monotonic() < deadline
         time.sleep(0.02)  # noqa: ASYNC251

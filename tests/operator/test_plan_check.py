@@ -48,7 +48,7 @@ class Stage:
         assert self.is_due()
         self.check.begin(one)
         self.time += 300.0
-        for _ in range(3_000):
+        for _ in range(12_000):
             if self.is_due():
                 return
             await asyncio.sleep(0.01)

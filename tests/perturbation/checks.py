@@ -195,7 +195,7 @@ class Checks:
     # -- the end of a run
 
     def settled(self, seconds: float) -> list[str]:
-        """Wait until everything is as users applied it; return what is not so after that many seconds."""
+        """Wait, for that many seconds, until everything is as users applied it; return the differences that remain."""
         ends = time.monotonic() + seconds
         while True:
             wrong = list(self._wrong())

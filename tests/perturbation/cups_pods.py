@@ -14,7 +14,7 @@ from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from tests.perturbation.fleet import RELEASE
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 class CupsPod:
@@ -75,7 +75,7 @@ class CupsPod:
 
     def _is_ready(self) -> bool:
         context = ssl._create_unverified_context()  # noqa: S323 - a question on loopback that proves nothing
-        connection = http.client.HTTPSConnection("127.0.0.1", self.internal_port, context=context, timeout=2)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.internal_port, context=context, timeout=30)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.client.OK

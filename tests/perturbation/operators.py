@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 
 
 class Operators:
@@ -70,7 +70,7 @@ class Operators:
         self.kill(None)
         assert self._nursery.stdin is not None
         self._nursery.stdin.close()
-        self._nursery.wait(10)
+        self._nursery.wait(_READY_SECONDS)
         assert self._nursery.stdout is not None
         self._nursery.stdout.close()
 

@@ -23,6 +23,7 @@ from stationkeeper_tools.sample_pki import KeyPair, make_server
 from tests.perturbation.plan import OF_CREATIONS, OF_LISTS, OF_READS, OF_WATCHES, OF_WRITES, Kind, Perturbation, Plan
 from tests.perturbation.traffic import Calm, Written, refusal
 from tests.perturbation.watch_stream import WatchStream
+from tests.waiting import EVENTUALLY
 
 _PLURAL = re.compile(r"/(?:namespaces/[^/]+/)?(?P<plural>[a-z]+)(?:/[^/]+(?P<status>/status)?)?$")
 _HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "te", "upgrade"}
@@ -103,7 +104,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(lambda: self._older.setdefault(path, []).append(content))
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(EVENTUALLY)
 
     async def _start(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._upstream, limit=0)

@@ -33,7 +33,7 @@ from tests.perturbation.users import Users
 
 _PODS = ("stationkeeper-cups-0", "stationkeeper-cups-1")
 _GROUP = "/apis/stationkeeper.io/v1alpha1"
-_FIRST_SECONDS = 60.0
+_FIRST_SECONDS = 180.0
 
 
 class Stage:

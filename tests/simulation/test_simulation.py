@@ -12,7 +12,7 @@ AT_MOST = 60
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.simulation", *arguments], capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-m", "tests.simulation", *arguments], capture_output=True, text=True, timeout=500, check=False
     )
 
 

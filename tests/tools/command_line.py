@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stationkeeper_tools.commands.program import run
+from tests.waiting import EVENTUALLY
 
 PROGRAM = [sys.executable, "-c", "from stationkeeper_tools.cli import main; main()"]
 
@@ -43,4 +44,6 @@ def stationkeeper(*arguments: str) -> Done:
 
 def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **environment}
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, env=env, check=False)
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=EVENTUALLY, env=env, check=False
+    )

@@ -10,11 +10,14 @@ import pytest
 
 from stationkeeper_tools.processes import LOG_TAIL_BYTES, ManagedProcess
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
+from tests.waiting import EVENTUALLY
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
 WITH_CHILD = (
-    "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
-    "print('child', child.pid, flush=True); time.sleep(60)"
+    "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "print('child', child.pid, flush=True); time.sleep(600)"
 )
 
 
@@ -44,7 +47,7 @@ def started(tmp_path: Path) -> Iterator[Started]:
 
 
 def wait_for_output(process: ManagedProcess, text: str) -> str:
-    process.wait_until(lambda: text in process.log.read_text(), 10, f"it has said {text!r}")
+    process.wait_until(lambda: text in process.log.read_text(), EVENTUALLY, f"it has said {text!r}")
     return process.log.read_text()
 
 
@@ -57,10 +60,10 @@ def exists(pid: int) -> bool:
 
 
 def test_stop_lets_a_process_end_by_itself(started: Started) -> None:
-    process = started("print('up', flush=True); import time; time.sleep(60)")
+    process = started("print('up', flush=True); import time; time.sleep(600)")
     wait_for_output(process, "up")
 
-    process.stop(10)
+    process.stop(EVENTUALLY)
 
     assert process.exit_status == -signal.SIGTERM
     assert not process.is_running
@@ -74,7 +77,7 @@ def test_stop_kills_a_process_that_does_not_end_in_its_grace_time(started: Start
     process.stop(0.1)
 
     assert process.exit_status == -signal.SIGKILL
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < EVENTUALLY
 
 
 def test_kill_leaves_nothing_of_the_process_group(started: Started) -> None:
@@ -83,7 +86,7 @@ def test_kill_leaves_nothing_of_the_process_group(started: Started) -> None:
 
     process.kill()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + EVENTUALLY
     while exists(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -97,7 +100,7 @@ def test_stop_ends_the_children_of_a_process_that_has_died_before(started: Start
 
     process.stop()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + EVENTUALLY
     while exists(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -109,12 +112,12 @@ def test_a_process_that_ends_while_it_is_waited_for_shows_its_last_words(started
     with pytest.raises(
         ToolError, match=r"sample ended with status 3 before: it is ready(.|\n)*the disk is full"
     ) as caught:
-        process.wait_until(lambda: False, 30, "it is ready")
+        process.wait_until(lambda: False, EVENTUALLY, "it is ready")
     assert caught.value.fault is ToolFault.PROCESS_ENDED
 
 
 def test_a_process_that_does_not_get_ready_shows_its_last_words(started: Started) -> None:
-    process = started("print('thinking', flush=True); import time; time.sleep(60)")
+    process = started("print('thinking', flush=True); import time; time.sleep(600)")
     wait_for_output(process, "thinking")
 
     with pytest.raises(ToolError, match=r"not within 0.05 s: it is ready(.|\n)*thinking") as caught:
@@ -125,7 +128,7 @@ def test_a_process_that_does_not_get_ready_shows_its_last_words(started: Started
 
 def test_the_shown_end_of_a_long_log_is_bounded_and_starts_with_a_whole_line(started: Started) -> None:
     process = started("for number in range(10000): print('line', number)")
-    assert process.wait(30)
+    assert process.wait(EVENTUALLY)
 
     first, *_, last = process.log_tail().splitlines()[1:]
 
@@ -142,11 +145,11 @@ def test_the_log_is_readable_by_its_owner_only(started: Started) -> None:
 
 def test_an_ended_process_can_be_started_again_and_adds_to_its_log(started: Started) -> None:
     process = started("print('once')")
-    assert process.wait(30)
+    assert process.wait(EVENTUALLY)
 
     process.start()
 
-    assert process.wait(30)
+    assert process.wait(EVENTUALLY)
     assert process.log.read_text() == "once\nonce\n"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from stationkeeper_tools.programs.tool_cache import holds, install
 from stationkeeper_tools.progress import Progress
+from tests.waiting import EVENTUALLY
 
 SPAWN = multiprocessing.get_context("spawn")
 PROGRAMS = ("one", "two")
@@ -29,7 +30,7 @@ def fill_and_count(folder: Path) -> None:
 def fill_half_and_hang(folder: Path) -> None:
     write(folder, PROGRAMS[:1])
     (folder.parent / "half").touch()
-    time.sleep(60)
+    time.sleep(600)
 
 
 def fill_when_allowed(folder: Path) -> None:
@@ -39,7 +40,7 @@ def fill_when_allowed(folder: Path) -> None:
 
 
 def wait_for_file(path: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + EVENTUALLY
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)

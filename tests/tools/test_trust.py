@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_intermediate, make_root, make_server
 from tests.tools.command_line import Done, stationkeeper
+from tests.waiting import EVENTUALLY
 
 NOW = datetime.now(UTC)
 ROOT, OTHER = make_root("LNS Root", NOW), make_root("Other Root", NOW)
@@ -63,7 +64,7 @@ def listening(serve: Any) -> Iterator[int]:
                     connection, _ = listener.accept()
                 except TimeoutError:
                     continue
-                connection.settimeout(10)
+                connection.settimeout(EVENTUALLY)
                 with connection:
                     serve(connection)
 
@@ -218,7 +219,7 @@ def test_a_person_reads_the_root_and_the_verdict(tmp_path: Path) -> None:
 
 
 def say_nothing(connection: socket.socket) -> None:
-    connection.settimeout(2)
+    connection.settimeout(EVENTUALLY)
     try:
         while connection.recv(1024):
             pass
@@ -231,10 +232,12 @@ def speak_http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-@pytest.mark.parametrize(("serve", "says"), [(say_nothing, "within 0.5 s"), (speak_http, "does not speak TLS")])
-def test_a_server_that_does_not_answer_in_tls_is_unreachable(serve: Any, says: str) -> None:
+@pytest.mark.parametrize(
+    ("serve", "timeout", "says"), [(say_nothing, "0.5", "within 0.5 s"), (speak_http, "60", "does not speak TLS")]
+)
+def test_a_server_that_does_not_answer_in_tls_is_unreachable(serve: Any, timeout: str, says: str) -> None:
     with listening(serve) as port:
-        done = trust(f"wss://localhost:{port}", ["--timeout", "0.5"])
+        done = trust(f"wss://localhost:{port}", ["--timeout", timeout])
 
     assert (done.returncode, done.json["error"]["reason"]) == (3, "ServerUnreachable")
     assert says in done.json["error"]["message"]

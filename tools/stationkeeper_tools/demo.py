@@ -184,7 +184,7 @@ def _refusal(url: str, identity: Identity) -> str:
             return False
         return bool(refusals)
 
-    wait_until(refused, "the gateway is refused", seconds=10)
+    wait_until(refused, "the gateway is refused")
     return refusals[-1]
 
 

@@ -21,6 +21,7 @@ LEASE = "stationkeeper-operator"
 
 _log = logging.getLogger("stationkeeper.operator.leadership")
 _API = "coordination.k8s.io/v1"
+_MOST_RELEASES = 3
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,7 @@ class Leadership:
     @property
     def term(self) -> str:
         """The name of the present term; other terms, of any candidate, have other names. Empty without the Lease."""
-        if self._held is None:
-            return ""
-        spec = self._held.spec
-        return f"{spec.lease_transitions or 0} {self._identity} {spec.acquire_time or ''}"
+        return "" if self._held is None else _term(self._held)
 
     def require(self) -> None:
         """Check that this process may write; call it before each write.
@@ -181,7 +179,7 @@ class Leadership:
         if held is None:
             return
         try:
-            await self._write(held, holder="", duration=1, acquired=None, transitions=held.spec.lease_transitions or 0)
+            await self._give_up(held)
         except ApiError as error:
             _log.warning("the Lease was not released", extra={"fields": {"detail": error}})
 
@@ -194,6 +192,21 @@ class Leadership:
                 self._announce()
                 seconds -= left
         await asyncio.sleep(max(0.0, seconds))
+
+    async def _give_up(self, held: _Lease) -> None:
+        for left in reversed(range(_MOST_RELEASES)):
+            try:
+                await self._write(held, "", 1, acquired=None, transitions=held.spec.lease_transitions or 0)
+            except ApiError as error:
+                if not error.is_conflict or not left:
+                    raise
+                # The API server may have written a renewal that was cancelled before it was answered.
+                found = _decode(await self._api.get(self._path))
+                if _term(found) != _term(held):
+                    raise
+                held = found
+            else:
+                return
 
     async def _try(self, began: float) -> bool:
         try:
@@ -268,6 +281,11 @@ class Leadership:
             word = "leading" if leading else "no longer leading"
             _log.info(word, extra={"fields": {"identity": self._identity}})
             self._changed()
+
+
+def _term(lease: _Lease) -> str:
+    spec = lease.spec
+    return f"{spec.lease_transitions or 0} {spec.holder_identity or ''} {spec.acquire_time or ''}"
 
 
 def _decode(content: bytes) -> _Lease:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 LONG_SECONDS = 0.002
 """The CPU time of a collection after which the surviving objects are set aside."""
 
-LOOK_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 3.0
 """The CPU time of all long collections after which the next full one looks at all objects again."""
 
 _FULL = 2

@@ -11,7 +11,7 @@ from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import EUI, LNS_URI, gateway, trusted_ca, write
 from tests.tools.standalone.serving import Serving, pair
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 OTHER = "0123456789ABCDEE"
 COMMENT = "# the gateway on the roof\n"
 

@@ -76,7 +76,8 @@ class Serving:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
             )
-        threading.Thread(target=self._read, args=(self.process, self.told), daemon=True).start()
+        self._reading = threading.Thread(target=self._read, args=(self.process, self.told), daemon=True)
+        self._reading.start()
 
     @staticmethod
     def _read(process: "subprocess.Popen[str]", told: list[dict[str, Any]]) -> None:
@@ -94,7 +95,9 @@ class Serving:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         self.has_ended = True
-        return self.process.wait(SECONDS)
+        status = self.process.wait(SECONDS)
+        self._reading.join(SECONDS)
+        return status
 
     def until_enforced(self, kind: str, name: str) -> None:
         self.until(lambda: self.condition(kind, name, "Enforced").get("status") == "True", f"{name} is enforced")

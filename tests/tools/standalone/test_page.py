@@ -22,7 +22,7 @@ class Page:
 
     def text(self, path: str, token: str = TOKEN) -> str:
         asked = urllib.request.Request(f"{self._base}/{path}", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - its own URL
-        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - its own URL
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - its own URL
             found: str = answer.read().decode()
         return " ".join(found.split())
 

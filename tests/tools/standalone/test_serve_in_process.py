@@ -21,9 +21,9 @@ from stationkeeper_tools.standalone.state_folder import StateFolder
 from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_certificate
 from tests.tools.manifest_files import LNS_URI, gateway, trusted_ca
 from tests.tools.standalone.serving import Serving
-from tests.waiting import PROMPTLY, wait_for
+from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 OTHER = "0123456789ABCDEE"
 
@@ -87,7 +87,7 @@ async def test_the_end_does_not_wait_for_a_long_compile(serving: Serving, monkey
     def compile_for_long(self: TurnCompiler, *arguments: Any) -> TurnPlan:
         change_waits = arguments[-1]
         loop.call_soon_threadsafe(stop.set)
-        ended_early.append(wait_for(change_waits, "the compile is told to end", PROMPTLY))
+        ended_early.append(wait_for(change_waits, "the compile is told to end"))
         return compile_plan(self, *arguments)
 
     monkeypatch.setattr(TurnCompiler, "compile", compile_for_long)

@@ -15,10 +15,9 @@ from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
 from tests.tools.station.gateways import credentials, token_blob, written
+from tests.waiting import EVENTUALLY
 
 pytestmark = pytest.mark.slow
-
-DEADLINE_SECONDS = 30.0
 
 
 async def start(*arguments: str) -> Process:
@@ -29,7 +28,7 @@ async def start(*arguments: str) -> Process:
 
 
 async def ended(process: Process) -> tuple[int, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    out, err = await asyncio.wait_for(process.communicate(), EVENTUALLY)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -76,7 +75,7 @@ async def test_a_signal_ends_it_cleanly_while_it_waits(
 ) -> None:
     process = await start(*options(pki, cups.port, tmp_path), "--retry", "0.01", "--json")
     assert process.stdout is not None
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(EVENTUALLY):
         while json.loads(await process.stdout.readline()).get("result") != "Answered":
             pass
 

@@ -23,7 +23,7 @@ class ConditionTimeoutError(TimeoutError):
     """A condition did not become true in time; the message says which one."""
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> float:
     """Wait for `condition` and return how many seconds that took.
 
     Raises:

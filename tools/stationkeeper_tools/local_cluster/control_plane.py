@@ -29,7 +29,7 @@ from stationkeeper_tools.programs.binaries import ControlPlaneBinaries, ProgramP
 from stationkeeper_tools.progress import Progress, silent
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 TOKEN_SECONDS = 24 * 3600
 
 _GRACE_SECONDS = 1.5

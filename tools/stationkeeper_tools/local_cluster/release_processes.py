@@ -16,7 +16,7 @@ from stationkeeper_tools.local_cluster.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class ReleaseProcesses:

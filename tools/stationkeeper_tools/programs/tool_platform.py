@@ -8,7 +8,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Platform:
-    """For example `linux` and `amd64`."""
+    """An operating system and a processor, for example `linux` and `amd64`."""
 
     system: str
     architecture: str
