@@ -1,8 +1,13 @@
 """Changes of statuses alone reach the compiler, but no judgement: the operator itself writes 100,000 of them."""
 
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.test_resource_store import gateway
@@ -78,3 +83,57 @@ def test_a_new_generation_is_more_than_a_changed_status_although_the_spec_is_the
     store.put(gateway(1))
     after = gateway(2)
     assert store.put(replace(after, metadata=replace(after.metadata, generation=7))) is Change.SPEC
+
+
+_NAMES = st.sampled_from("ab")
+_STEPS = st.one_of(
+    st.tuples(st.just("put"), _NAMES, st.integers(0, 2), st.integers(1, 2), st.integers(0, 2)),
+    st.tuples(st.just("remove"), _NAMES),
+    st.tuples(st.just("list"), st.sets(_NAMES), st.sampled_from((-4, 0))),
+    st.tuples(st.just("take"), st.booleans()),
+)
+
+
+@given(steps=st.lists(_STEPS, max_size=30))
+def test_the_changes_lead_from_each_taken_state_to_the_present_one(steps: list[tuple[Any, ...]]) -> None:
+    store, known, version = ResourceStore(), dict[Key, Resource](), 10
+    for what, *given_ in (*steps, ("take", False)):
+        version += 1
+        if what == "put":
+            name, status, uid, spec = given_
+            store.put(_resource(version, name, status, f"uid-{uid}", f"wss://lns-{spec}:1"))
+        elif what == "remove":
+            store.remove(gateway(version, given_[0]))
+        elif what == "list":
+            names, late = given_
+            listed = store.begin_list(GATEWAY, None)
+            for name in sorted(names):
+                held = store.get(gateway(1, name).key)
+                listed.add(held if held is not None and late else _resource(version + late, name, 5))
+            for _ in store.merge_steps(listed, str(version + late)):
+                pass
+        else:
+            if given_[0]:
+                store.return_all_next()
+            world = store.changes().world
+            assert world.resources.keys().isdisjoint(world.restated)
+            for key, (before, after) in world.resources.items():
+                held = known.pop(key, None)
+                assert before is None or (held is not None and _judged(before) == _judged(held))
+                if after is not None:
+                    assert before is not None or held is None or _judged(held) == _judged(after)
+                    known[key] = after
+            for key, resource in world.restated.items():
+                assert _judged(known[key]) == _judged(resource)
+                known[key] = resource
+            assert known == store.snapshot().resources
+
+
+def _resource(version: int, name: str, status: int, uid: str = "uid-1", uri: str = "wss://lns-0:1") -> Resource:
+    metadata = {"namespace": "team", "name": name, "uid": uid, "resourceVersion": str(version)}
+    spec = {"eui": "0000000000000001", "lns": {"uri": uri}}
+    return decode_resource(GATEWAY, {"metadata": metadata, "spec": spec, "status": {"number": status}})
+
+
+def _judged(resource: Resource) -> tuple[object, ...]:
+    return resource.metadata.uid, resource.metadata.generation, resource.spec
