@@ -247,6 +247,31 @@ def test_a_removal_that_waited_for_a_secret_is_proven_when_it_is_written_even_if
     assert not enforcement.take_in([holder(5, 0)], 103).to_check
 
 
+def test_a_removal_that_waited_for_another_document_is_proven_although_something_was_published_meanwhile() -> None:
+    enforcement = Enforcement()
+    enforcement.begin_turn({HERE: 4, THERE: 4})
+    list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
+    waiting = enforcement.take_in([PodReport("cups-0", {HERE: 5, THERE: 3})], 101)
+    assert not enforcement.proven(waiting.to_check), "it may be in the other document too"
+    list(enforcement.published(Step(HERE, 6, 101.5), []))
+    outcome = enforcement.take_in([PodReport("cups-0", {HERE: 6, THERE: 4})], 102)
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
+
+
+def test_a_status_that_waited_for_a_replaced_document_is_written_again_after_the_next_round() -> None:
+    enforcement = Enforcement()
+    enforcement.begin_turn({HERE: 4, THERE: 4})
+    list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
+    enforcement.take_in([holder(5, 4)], 101)
+    here = Verdict(True, "Accepted", "fine", HERE)
+    assert enforcement.fact(gateway(), here).status == "True"
+    enforcement.begin_turn({HERE: 5, THERE: 6})
+    assert enforcement.fact(gateway(), here).status == "False"
+    outcome = enforcement.take_in([holder(5, 6)], 102)
+    assert enforcement.fact(gateway(), here).status == "True"
+    assert HERE in outcome.documents
+
+
 def test_a_document_is_not_proven_before_all_its_resources_are_taken_in() -> None:
     enforcement, many = Enforcement(), [ref(ca(f"ca-{number}")) for number in range(2500)]
     enforcement.begin_turn({TRUST: 4})

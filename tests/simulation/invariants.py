@@ -1,18 +1,21 @@
 """The properties that must hold at every step of a run."""
 
+from collections.abc import Callable
 from typing import Any
 
 from stationkeeper_core.errors import Reason
 from tests.simulation import fleet
 from tests.simulation.api_server import Change, Place, Writer
 from tests.simulation.history import History, Key, Spec
-from tests.simulation.pods import Pod
+from tests.simulation.pods import LATE_SECONDS, REFRESH_SECONDS, Pod
 from tests.simulation.removals import Removals
 from tests.simulation.users import BYSTANDER, BYSTANDER_EUI
 from tests.simulation.uses import uses_of
 
 GUARDED = frozenset({"secrets", "events", "trustedcas", "gateways"})
 """The collections that only the leader writes."""
+_KUBELET_SECONDS = REFRESH_SECONDS + LATE_SECONDS
+"""The seconds after which a kubelet has refreshed a volume at the latest."""
 _LEASE = Place("leases", fleet.RELEASE, "stationkeeper-operator")
 
 
@@ -23,13 +26,16 @@ class Invariants:
         history: what users applied.
         pods: those that let gateways in.
         removals: the removals from the Secrets, and their events.
+        now: returns the time of the run.
     """
 
-    def __init__(self, history: History, pods: list[Pod], removals: Removals) -> None:
+    def __init__(self, history: History, pods: list[Pod], removals: Removals, now: Callable[[], float]) -> None:
         self._history = history
         self._pods = pods
         self._removals = removals
-        self._floors: dict[tuple[str, Key], int] = {}
+        self._now = now
+        self._floors: dict[tuple[str, Key], tuple[int, float]] = {}
+        self._lagging: list[Pod] = []
         self._lease: dict[str, Any] = {}
         self._acted = -1
         self._marked: dict[str, int] = {}
@@ -44,6 +50,9 @@ class Invariants:
 
     def take_in(self, change: Change) -> None:
         """Check a change of the API server."""
+        lagging, self._lagging = self._lagging, []
+        for pod in lagging:
+            self.loaded(pod)
         plural = change.place.plural
         if change.place == _LEASE:
             self._lease = change.object["spec"]
@@ -71,10 +80,24 @@ class Invariants:
         seen = (state.trust, state.snapshot, pod.is_serving)
         if not pod.is_serving or pod.checked == seen:
             return
-        pod.checked = seen
         self._bystander(pod)
-        for (plural, key), since in self._floors.items():
-            self._not_let_in(pod, plural, key, since)
+        if any(self._waits_for_kubelet(pod, proven) for _, proven in self._floors.values()):
+            self._lagging.append(pod)
+        else:
+            pod.checked = seen
+        for (plural, key), (since, proven) in self._floors.items():
+            if not self._waits_for_kubelet(pod, proven):
+                self._not_let_in(pod, plural, key, since)
+
+    def _waits_for_kubelet(self, pod: Pod, proven: float) -> bool:
+        """Return whether a pod may still lack what was proven at a time.
+
+        One that no operator reached since it started serves after a while what its volume has. A kubelet needs some
+        time for what was published meanwhile (docs/adr/0010-the-operator-hands-documents-over.md).
+        """
+        if pod.state is None or pod.state.is_latest.is_set():
+            return False
+        return pod.started < proven and self._now() - proven < _KUBELET_SECONDS
 
     def _bystander(self, pod: Pod) -> None:
         is_in = pod.trusts(BYSTANDER, BYSTANDER, "bystander-root") and pod.registers(
@@ -131,7 +154,8 @@ class Invariants:
 
     def _raise(self, plural: str, key: Key, since: int) -> None:
         """Let no pod accept, from now on, what a resource allowed only before a version."""
-        self._floors[plural, key] = max(since, self._floors.get((plural, key), 0))
+        if since > self._floors.get((plural, key), (-1, 0.0))[0]:
+            self._floors[plural, key] = since, self._now()
         for pod in self._pods:
             if pod.is_serving:
                 self._not_let_in(pod, plural, key, since)

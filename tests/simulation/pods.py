@@ -60,6 +60,7 @@ class Pod:
         cut_from: the operators that cannot reach it.
         kubelet_is_late: whether the kubelet does not refresh the volume.
         held: the highest generation of each document that it had in force.
+        started: the time when its process started.
         since: the time when it began to serve.
         checked: the state that was compared with the invariants last.
         knew_bystander: whether it ever let the bystander in.
@@ -77,6 +78,7 @@ class Pod:
     cut_from: set[str] = field(default_factory=set)
     kubelet_is_late: bool = False
     held: dict[str, int] = field(default_factory=dict)
+    started: float = 0.0
     since: float = 0.0
     checked: object = None
     laid: asyncio.Event = field(default_factory=asyncio.Event)
@@ -202,7 +204,7 @@ class Pods:
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
         pod.state = ServingState(Metrics(), kept=KeptFile(pod), buckets=pod.buckets)
-        pod.is_serving, pod.checked = False, None
+        pod.is_serving, pod.checked, pod.started = False, None, self._loop.time()
         self._loop.spawn(pod.process, self._serve(pod, pod.state))
 
     def kill(self, pod: Pod) -> None:

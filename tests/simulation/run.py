@@ -72,7 +72,7 @@ class Run:
         self.pods = Pods(self.loop, self.server, self._fork(), certificate, self._loaded)
         self.client = SimulatedPodClient(self.loop, self.pods, self._fork(), certificate, self._loaded)
         removals = Removals(history)
-        self._invariants = Invariants(history, self.pods.pods, removals)
+        self._invariants = Invariants(history, self.pods.pods, removals, self.loop.time)
         self._is_full = self._chance.random() < _SHARE_FULL
         self._convergence = Convergence(history, self.pods.pods, removals, self.server, is_full=self._is_full)
         self.operators = [OperatorReplica(f"operator-{number}", Link(self._fork())) for number in range(2)]

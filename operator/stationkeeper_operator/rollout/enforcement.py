@@ -123,6 +123,7 @@ class Enforcement:
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._unloaded: list[Step] | None = None
+        self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
         self._being_added: set[Step] = set()
         self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
         self.unwritten: Collection[str] = ()
@@ -219,7 +220,7 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
-        had_unloaded, self._unloaded = self._unloaded_bases, None
+        had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
         documents = [step.document for step in changed if step in self._base.values()]
         to_check: Collection[ResourceRef] = resources
@@ -272,6 +273,7 @@ class Enforcement:
         if self._unloaded is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
             self._unloaded = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+            self._had_unloaded = self._had_unloaded or bool(self._unloaded)
         return self._unloaded
 
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
