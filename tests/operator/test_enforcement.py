@@ -3,8 +3,9 @@ import pytest
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
 from stationkeeper_operator.rollout.loaded import LoadRefusal
+from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)
@@ -166,7 +167,7 @@ def test_a_gateway_whose_old_eui_could_not_be_taken_out_is_not_enforced() -> Non
     enforcement = Enforcement()
     enforcement.begin_turn({HERE: 4, THERE: 4})
     list(enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())]))
-    enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
+    enforcement.note_unwritten({HERE}, {ref(gateway()): HERE})
     assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).to_check)
     assert enforcement.fact(gateway(), MOVED) == ("False", "Pending", f"Secret stationkeeper-{HERE} is not written yet")
 
@@ -199,7 +200,7 @@ def test_an_unpublished_resource_is_not_enforced() -> None:
 def test_an_unwritten_resource_is_not_enforced() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
-    enforcement.unwritten = {TRUST}
+    enforcement.note_unwritten({TRUST}, {})
     assert enforcement.fact(ca(), SUSPENDED)[:2] == ("False", "Pending")
 
 
@@ -237,11 +238,11 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
 def test_a_removal_that_waited_for_a_secret_is_proven_when_it_is_written_even_if_pods_were_quicker() -> None:
     enforcement = Enforcement()
     enforcement.begin_turn({HERE: 4})
-    enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
+    enforcement.note_unwritten({HERE}, {ref(gateway()): HERE})
     enforcement.take_in([holder(4, 0)], 100)
     list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
     assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).to_check), "the turn is not over"
-    enforcement.unwritten, enforcement.unchanged = frozenset(), {}
+    enforcement.note_unwritten((), {})
     outcome = enforcement.take_in([holder(5, 0)], 102)
     assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
     assert not enforcement.take_in([holder(5, 0)], 103).to_check
@@ -256,6 +257,26 @@ def test_a_removal_that_waited_for_another_document_is_proven_although_something
     list(enforcement.published(Step(HERE, 6, 101.5), []))
     outcome = enforcement.take_in([PodReport("cups-0", {HERE: 6, THERE: 4})], 102)
     assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
+
+
+def test_a_gateway_waits_for_a_document_whose_secret_is_lost_until_all_pods_have_the_new_one() -> None:
+    enforcement, here = Enforcement(), Verdict(True, "Accepted", "fine", HERE)
+    enforcement.begin_turn({HERE: 4})
+    list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
+    enforcement.note_unwritten({THERE}, {}, {THERE})
+    outcome = enforcement.take_in([holder(5, 3)], 101)
+    lost = "Secret stationkeeper-registry-01 is not written yet"
+    assert enforcement.fact(gateway(), here) == ("False", "Pending", lost), "it was made again, and may be there too"
+    assert not enforcement.proven(outcome.to_check)
+    enforcement.replaced(Step(THERE, 6, 101.0))
+    enforcement.note_unwritten((), {})
+    outcome = enforcement.take_in([holder(5, 3)], 102)
+    assert enforcement.fact(gateway(), here)[:2] == ("False", "Pending")
+    assert not enforcement.proven(outcome.to_check)
+    outcome = enforcement.take_in([holder(5, 6)], 103)
+    assert enforcement.fact(gateway(), here).status == "True"
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
+    assert HERE in outcome.documents
 
 
 def test_a_status_that_waited_for_a_replaced_document_is_written_again_after_the_next_round() -> None:

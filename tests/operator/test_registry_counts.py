@@ -27,7 +27,8 @@ from stationkeeper_operator.compiling.registry_counts import (
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
+from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.examples import examples
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
@@ -249,7 +250,7 @@ def test_an_unread_count_delays_nothing(verdict: Verdict) -> None:
 def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enforced() -> None:
     enforcement, ref, resource = Enforcement(), ResourceRef(TAKEN, "uid"), _published()[2]
     list(enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref]))
-    enforcement.unwritten = {SIXTEEN}
+    enforcement.note_unwritten({SIXTEEN}, {})
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     assert enforcement.proven(outcome.to_check) == []
     assert enforcement.fact(resource, SUSPENDED)[:2] == ("False", "Pending")

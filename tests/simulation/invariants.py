@@ -16,6 +16,7 @@ GUARDED = frozenset({"secrets", "events", "trustedcas", "gateways"})
 """The collections that only the leader writes."""
 _KUBELET_SECONDS = REFRESH_SECONDS + LATE_SECONDS
 """The seconds after which a kubelet has refreshed a volume at the latest."""
+_UNSEEN_SECONDS = 5.0
 _LEASE = Place("leases", fleet.RELEASE, "stationkeeper-operator")
 
 
@@ -157,7 +158,13 @@ class Invariants:
         if since > self._floors.get((plural, key), (-1, 0.0))[0]:
             self._floors[plural, key] = since, self._now()
         for pod in self._pods:
-            if pod.is_serving:
+            if not pod.is_serving:
+                continue
+            # An operator that could not reach it may not have seen that it serves now.
+            if self._now() - pod.since < _UNSEEN_SECONDS and self._waits_for_kubelet(pod, self._now()):
+                self._lagging.append(pod)
+                pod.checked = None
+            else:
                 self._not_let_in(pod, plural, key, since)
 
     def _not_let_in(self, pod: Pod, plural: str, key: Key, since: int) -> None:

@@ -18,9 +18,9 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.operator_proof import OperatorCertificate
 from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_core.setting_values import Address
-from stationkeeper_operator.api.leadership import Leadership
+from stationkeeper_operator.api.leadership import Leadership, Timing
 from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS, Bound
-from stationkeeper_operator.runtime import Operator
+from stationkeeper_operator.runtime import VERIFY_SECONDS, Operator
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.watching.reports import Report
 from tests.operator_key import OperatorPair, make_operator_pair
@@ -150,8 +150,9 @@ class Run:
 
     async def _rest(self) -> None:
         """Check that without faults and users, only the Lease is written."""
-        # Until then a kubelet may still write an older Secret, which a pod refuses and an event reports.
-        await asyncio.sleep(REFRESH_SECONDS + 5.0)
+        # Until then a kubelet may still write an older Secret, which a pod refuses and an event reports; and after a
+        # leader that was frozen at the end, the next one may delete notes of removals at its first verification.
+        await asyncio.sleep(REFRESH_SECONDS + 5.0 + Timing().duration + VERIFY_SECONDS)
         self._quiet_since = self.loop.time()
         await asyncio.sleep(REST_SECONDS)
         self._quiet_since = 0.0

@@ -16,52 +16,23 @@ all documents as they were when this operator began to lead.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
-from stationkeeper_core.published.registry_layout import BUCKETS, place_of
+from stationkeeper_core.published.registry_layout import place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
-from stationkeeper_operator.rollout.loaded import LoadRefusal
+from stationkeeper_operator.rollout.step_fact import PENDING, POD_UNREACHABLE, WAITING, PodReport, Step, step_fact
 
-PENDING = "Pending"
-NO_CUPS_POD = "NoCUPSPod"
-POD_CANNOT_LOAD = "PodCannotLoad"
-POD_UNREACHABLE = "PodUnreachable"
 NOT_ACCEPTED = "NotAccepted"
 
 T = TypeVar("T")
 _MAX_PROVEN = 1000
-_MAX_NAMED = 3
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
-_WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
-
-
-@dataclass(frozen=True)
-class PodReport:
-    """The report of one pod.
-
-    Attributes:
-        name: the name of the pod.
-        generations: the generations in force by its last answer, by document.
-        refused: the refusals of documents that are not in force, by document.
-        problem: why it did not answer this time; empty if it did.
-        ready: whether it is ready.
-        ends: whether it terminates.
-        buckets: the number of registry documents that it loads.
-    """
-
-    name: str
-    generations: Mapping[str, int] = field(default_factory=dict)
-    refused: Mapping[str, LoadRefusal] = field(default_factory=dict)
-    problem: str = ""
-    ready: bool = True
-    ends: bool = False
-    buckets: int = BUCKETS
 
 
 class ResourceRef(NamedTuple):
@@ -69,20 +40,6 @@ class ResourceRef(NamedTuple):
 
     key: Key
     uid: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """A generation that the pods must load.
-
-    Attributes:
-        document, generation: the published document and its generation.
-        since: the time of the publish in monotonic seconds; None if another operator published it.
-    """
-
-    document: str
-    generation: int
-    since: float | None = None
 
 
 _NO_STEP = Step("", 0)
@@ -105,12 +62,7 @@ class Outcome:
 
 
 class Enforcement:
-    """The enforcement of one release, as its leader knows it.
-
-    Attributes:
-        unwritten: the documents whose Secrets still have to be written.
-        unchanged: the resources whose record must still leave one of these documents, with the name of that document.
-    """
+    """The enforcement of one release, as its leader knows it."""
 
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
@@ -126,14 +78,15 @@ class Enforcement:
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
         self._being_added: set[Step] = set()
         self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
-        self.unwritten: Collection[str] = ()
-        self.unchanged: Mapping[ResourceRef, str] = {}
+        self._unwritten: Collection[str] = ()
+        self._unchanged: Mapping[ResourceRef, str] = {}
+        self._unknown: Collection[str] = ()
 
     @property
     def is_settled(self) -> bool:
         """Whether the pods have loaded everything that this operator published."""
         return all(
-            self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
+            self._facts.get(step, WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
     def begin_turn(self, generations: Mapping[str, int]) -> Collection[str]:
@@ -196,6 +149,20 @@ class Enforcement:
         self._by_name.setdefault(ref.key, {})[step.document] = step
         self._resources.setdefault(step, set()).add(ref)
 
+    def note_unwritten(
+        self, documents: Collection[str], unchanged: Mapping[ResourceRef, str], unknown: Collection[str] = ()
+    ) -> None:
+        """Record which documents a turn could not write.
+
+        Args:
+            documents: their names.
+            unchanged: the resources that must still leave one of these documents, with its name.
+            unknown: those whose content in force is not known. A Gateway whose EUI changed, or that was made again, may
+                still be in one of them.
+        """
+        self._unwritten, self._unchanged, self._unknown = documents, unchanged, unknown
+        self._unloaded = None
+
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
         """Take in the reports of all pods.
 
@@ -205,7 +172,7 @@ class Enforcement:
         """
         self._drop_oldest_proven()
         before, last_unwritten = (self._read, self._served), self._last_unwritten
-        self._last_unwritten = self.unwritten, self.unchanged
+        self._last_unwritten = self._unwritten, self._unchanged
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
@@ -214,7 +181,7 @@ class Enforcement:
                 continue
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
-            fact = _fact(step, self._latest.get(step.document, 0), loading, now)
+            fact = step_fact(step, self._latest.get(step.document, 0), loading, now)
             if held is not None and held.status == _TRUE and fact.status != _FALSE:
                 continue
             if fact != held:
@@ -242,8 +209,11 @@ class Enforcement:
         if not documents or (verdict.document is None and verdict.reason not in _INTENDED_REMOVALS):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         unwritten = next(
-            (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
-        ) or self.unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
+            (each for each in documents if each in self._unwritten), self._unwritten_elsewhere(documents)
+        ) or self._unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
+        waits_for_all = TRUST not in documents and _present(resource) is None
+        if waits_for_all and not unwritten:
+            unwritten = next((each for each in sorted(self._unknown) if self._is_read(each)), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -251,8 +221,8 @@ class Enforcement:
                 _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
         facts = [self._loaded(resource, each) for each in documents]
-        if TRUST not in documents and _present(resource) is None:
-            facts += [self._facts.get(step, _WAITING) for step in self._unloaded_bases[:1]]
+        if waits_for_all:
+            facts += [self._facts.get(step, WAITING) for step in self._unloaded_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _INTENDED_REMOVALS:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
@@ -269,10 +239,11 @@ class Enforcement:
 
     @property
     def _unloaded_bases(self) -> list[Step]:
-        """The registry documents, as this operator first read them, that not every pod has loaded."""
+        """The registry documents, as this operator first read them or must make them, that not every pod has loaded."""
         if self._unloaded is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
-            self._unloaded = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+            self._unloaded = [step for step in registry if self._facts.get(step, WAITING).status != _TRUE]
+            self._unloaded += [Step(each, 0) for each in self._unknown if each != TRUST and self._is_read(each)]
             self._had_unloaded = self._had_unloaded or bool(self._unloaded)
         return self._unloaded
 
@@ -280,7 +251,7 @@ class Enforcement:
         """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
         counts = self._read - {_count(each) for each in documents}
         is_trust = TRUST in documents
-        return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
+        return "" if is_trust else next((each for each in sorted(self._unwritten) if _count(each) in counts), "")
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
         """Return the condition of a resource that every pod has loaded; None if one has not."""
@@ -288,8 +259,8 @@ class Enforcement:
         read = [step for step in steps.values() if self._is_read(step.document)]
         if steps and not read:
             return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
-        facts = [self._facts.get(step, _WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
+        facts = [self._facts.get(step, WAITING) for step in read]
+        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self._unchanged:
             return None
         if ref.key.kind == GATEWAY and self._unloaded_bases:
             return None
@@ -308,7 +279,7 @@ class Enforcement:
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
         if present is not None and (step is None or step.since is None) and not is_unproven:
             return present
-        return fact or _WAITING
+        return fact or WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
         held = _pop_step(self._steps, ref, document)
@@ -324,7 +295,7 @@ class Enforcement:
 
     def _drop_oldest_proven(self) -> None:
         """Drop the oldest proven steps; the statuses have shown them as enforced for a long time."""
-        proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
+        proven = [step for step in self._resources if self._facts.get(step, WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
                 self._drop(ref, step.document)
@@ -343,53 +314,6 @@ def _count(document: str) -> int:
     """Return the count of registry documents that it belongs to; 0 for the trust document."""
     place = place_of(document)
     return place[0] if place is not None else 0
-
-
-def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fact:
-    behind = [pod for pod in pods if _lacks(pod, step, latest)]
-    if not behind and not any(pod.ready for pod in pods):
-        return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
-    if not behind:
-        took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
-        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_unanswering(pods)}")
-    return _why_behind(step, latest, behind)
-
-
-def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
-    for pod in behind:
-        refusal = pod.refused.get(step.document)
-        if refusal is not None:
-            detail = f"{refusal.reason}: {refusal.detail}"[:500]
-            return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
-    later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
-    if later is not None:
-        # It may have loaded what was written a moment ago. Earlier proofs stay valid: its generation is not older.
-        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than the operator has published")
-    for pod in behind:
-        if pod.problem:
-            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not say what it has loaded: {pod.problem}")
-    for pod in behind:
-        if pod.ends or not pod.ready:
-            how = "about to end" if pod.ends else "not ready"
-            return Fact(_FALSE, PENDING, f"pod {pod.name} ({how}) still has the earlier generation")
-    return _WAITING
-
-
-def _unanswering(pods: Sequence[PodReport]) -> str:
-    names = [f"pod {pod.name}" for pod in pods if pod.problem and not pod.ready]
-    return f"; not ready and without an answer: {', '.join(names[:_MAX_NAMED])}" if names else ""
-
-
-def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
-    """Return whether the pod has loaded neither `step` nor a later generation.
-
-    A pod that is not ready and has no documents has not opened the port for gateways. A generation above the latest is
-    from another writer or an earlier time, or was written just now.
-    """
-    held = pod.generations.get(step.document, 0)
-    if not pod.ready and (pod.problem or not held):
-        return False
-    return held < step.generation or held > latest
 
 
 def _present(resource: Resource) -> Fact | None:

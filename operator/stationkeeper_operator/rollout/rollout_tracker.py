@@ -23,9 +23,10 @@ from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.resources.fact import NOT_OBSERVED, Fact
 from stationkeeper_operator.resources.records import Key, Resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
 from stationkeeper_operator.rollout.observed_state import ObservedState
 from stationkeeper_operator.rollout.removal_events import RemovalEvent, RemovalEvents
+from stationkeeper_operator.rollout.step_fact import PodReport, Step
 
 _IN_ONE_STEP = 200
 _NOT_OBSERVED = Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
@@ -164,15 +165,17 @@ class RolloutTracker:
         refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
         yield from self.enforcement.published(step, refs)
 
-    def note_unwritten(self, documents: Collection[str], unchanged: Mapping[ResourceRef, str]) -> None:
+    def note_unwritten(
+        self, documents: Collection[str], unchanged: Mapping[ResourceRef, str], unknown: Collection[str]
+    ) -> None:
         """Record which documents a turn could not write.
 
         Args:
             documents: their names.
             unchanged: the resources that are still in one of them, as `still_held` returns them.
+            unknown: those whose content in force is not known.
         """
-        self.enforcement.unwritten = frozenset(documents)
-        self.enforcement.unchanged = unchanged
+        self.enforcement.note_unwritten(frozenset(documents), unchanged, frozenset(unknown))
 
     def removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> Iterator[RemovalEvent | None]:
         """Yield the events on removed trust since the last call, and on its proofs; None between the steps.

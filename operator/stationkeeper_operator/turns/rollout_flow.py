@@ -17,9 +17,9 @@ from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import Key, Resource
-from stationkeeper_operator.rollout.enforcement import PodReport
 from stationkeeper_operator.rollout.removal_events import RemovalEvent
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker, still_held
+from stationkeeper_operator.rollout.step_fact import PodReport
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.status_loop import StatusLoop
 
@@ -99,7 +99,7 @@ class RolloutFlow:
     ) -> None:
         """Record which documents a turn could not write."""
         held = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
-        self._tracker.note_unwritten(documents, held)
+        self._tracker.note_unwritten(documents, held, [each for each in documents if each not in before])
 
     async def record_removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Record the events on removed trust since the last call.
