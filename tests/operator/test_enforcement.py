@@ -259,26 +259,6 @@ def test_a_removal_that_waited_for_another_document_is_proven_although_something
     assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
 
 
-def test_a_gateway_waits_for_a_document_whose_secret_is_lost_until_all_pods_have_the_new_one() -> None:
-    enforcement, here = Enforcement(), Verdict(True, "Accepted", "fine", HERE)
-    enforcement.begin_turn({HERE: 4})
-    list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
-    enforcement.note_unwritten({THERE}, {}, {THERE})
-    outcome = enforcement.take_in([holder(5, 3)], 101)
-    lost = "Secret stationkeeper-registry-01 is not written yet"
-    assert enforcement.fact(gateway(), here) == ("False", "Pending", lost), "it was made again, and may be there too"
-    assert not enforcement.proven(outcome.to_check)
-    enforcement.replaced(Step(THERE, 6, 101.0))
-    enforcement.note_unwritten((), {})
-    outcome = enforcement.take_in([holder(5, 3)], 102)
-    assert enforcement.fact(gateway(), here)[:2] == ("False", "Pending")
-    assert not enforcement.proven(outcome.to_check)
-    outcome = enforcement.take_in([holder(5, 6)], 103)
-    assert enforcement.fact(gateway(), here).status == "True"
-    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
-    assert HERE in outcome.documents
-
-
 def test_a_status_that_waited_for_a_replaced_document_is_written_again_after_the_next_round() -> None:
     enforcement = Enforcement()
     enforcement.begin_turn({HERE: 4, THERE: 4})

@@ -189,6 +189,7 @@ class Enforcement:
                 changed.append(step)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
+        resources += self._written_since(*last_unwritten)
         documents = [step.document for step in changed if step in self._base.values()]
         to_check: Collection[ResourceRef] = resources
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
@@ -197,6 +198,16 @@ class Enforcement:
         elif last_unwritten != self._last_unwritten:
             to_check = list(self._steps)
         return Outcome(resources, documents, to_check)
+
+    def _written_since(self, unwritten: Collection[str], unchanged: Mapping[ResourceRef, str]) -> Iterator[ResourceRef]:
+        """Yield the resources whose condition waited for a document that is not unwritten any more.
+
+        A person may have restored its Secret, so that no publish changes the condition.
+        """
+        yield from (ref for ref in unchanged if ref not in self._unchanged)
+        written = frozenset(unwritten).difference(self._unwritten)
+        if written:
+            yield from (ref for ref, steps in self._steps.items() if not written.isdisjoint(steps))
 
     def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources that every ready pod has loaded by now, each once, with its condition."""
@@ -211,9 +222,6 @@ class Enforcement:
         unwritten = next(
             (each for each in documents if each in self._unwritten), self._unwritten_elsewhere(documents)
         ) or self._unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
-        waits_for_all = TRUST not in documents and _present(resource) is None
-        if waits_for_all and not unwritten:
-            unwritten = next((each for each in sorted(self._unknown) if self._is_read(each)), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -221,8 +229,8 @@ class Enforcement:
                 _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
         facts = [self._loaded(resource, each) for each in documents]
-        if waits_for_all:
-            facts += [self._facts.get(step, WAITING) for step in self._unloaded_bases[:1]]
+        if TRUST not in documents and _present(resource) is None:
+            facts += [self._facts.get(step) or _waiting_for(step) for step in self._unloaded_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _INTENDED_REMOVALS:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
@@ -308,6 +316,12 @@ def _pop_step(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | N
     if held is not None and not steps:
         del of[owner]
     return held
+
+
+def _waiting_for(step: Step) -> Fact:
+    return (
+        WAITING if step.generation else Fact(_FALSE, PENDING, f"Secret {secret_name(step.document)} is not written yet")
+    )
 
 
 def _count(document: str) -> int:
