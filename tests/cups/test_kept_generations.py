@@ -58,11 +58,14 @@ async def test_a_server_that_starts_on_an_old_volume_serves_once_it_has_the_newe
             return await _missing(again) == set(DOCUMENTS)
 
         await until(is_waiting, "all documents are older than what was in force")
+        answer = (await get_internal(again.internal_port, "/generation")).json()
+        assert answer["kept"] == dict.fromkeys(DOCUMENTS, cups.generation), "the operator must publish a later one"
         with pytest.raises(OSError, match=r"[Cc]onnect"):
             await again.client(pki.a_gateway).ask()
         cups.lay_documents(new)
         await until(partial(ready, again), "it serves")
         assert (await again.client(pki.b_gateway).ask()).status == 200
+        assert "kept" not in (await get_internal(again.internal_port, "/generation")).json()
     finally:
         await again.stop()
 

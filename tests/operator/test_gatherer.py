@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Stage:
     ) -> None:
         self.server = server
         self.published: dict[str, PublishedValue] = {}
+        self.noted: list[Mapping[str, int]] = []
         self.store = ResourceStore()
         self.tracker = RolloutTracker(self.store.get, "release", asks=True)
         events = self.events = EventRecorder(api, "test", lambda: None)
@@ -99,6 +100,7 @@ class Stage:
             token_file=token_file,
             may_ask=lambda: self.tracker.is_known,
             now=_now,
+            note_pod_generations=self.noted.append,
         )
 
     def lay(self) -> None:
@@ -235,6 +237,14 @@ async def test_a_missing_secret_of_a_pod_is_reported_once_with_its_name_and_keys
     asked = len(port.paths)
     await until(lambda: len(port.paths) > asked + 5)
     assert len(stage.told) == 1
+
+
+async def test_what_a_pod_had_before_a_restart_counts_as_what_it_has(stage: Stage, port: InternalPort) -> None:
+    port.loaded = Loaded({TRUST: 5}, secrets_missing="stationkeeper-registry-00", kept={"registry-00": 7, "other": 9})
+    stage.add_pod("cups-0", port, ready=False)
+    stage.lay()
+    await until(lambda: bool(stage.noted))
+    assert stage.noted[0] == {TRUST: 5, "registry-00": 7}
 
 
 async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:

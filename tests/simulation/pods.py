@@ -315,6 +315,7 @@ class SimulatedPodClient(PodClient):
             refused,
             None,
             HandoverState(reached.instance, state.is_latest.is_set(), self._moment()),
+            kept=state.kept,
         )
         await self._way(reached)
         return answer

@@ -128,6 +128,12 @@ class ServingState:
         return self._state.holdings.generations
 
     @property
+    def kept(self) -> dict[str, int]:
+        """The generation that each missing document had before a restart; an older one is refused."""
+        holdings = self._state.holdings
+        return {each: holdings.floors[each] for each in holdings.missing if each in holdings.floors}
+
+    @property
     def refused(self) -> dict[str, StationkeeperError]:
         """The last refusal of each document that is not in force."""
         return dict(self._refused)

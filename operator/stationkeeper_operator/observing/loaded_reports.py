@@ -86,7 +86,15 @@ class LoadedReports:
         refused = {
             name: _earlier_if_same_reason(before.refused.get(name), each) for name, each in loaded.refused.items()
         }
-        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
+        report = PodReport(
+            pod.name,
+            loaded.generations,
+            refused,
+            ready=pod.ready,
+            ends=pod.ends,
+            buckets=pod.buckets,
+            kept=loaded.kept,
+        )
         self._reports[pod.uid] = report
         events += self._events.of_expiry(pod, loaded.server_certificate)
         events += self._events.of_waiting(pod, loaded.secrets_missing)

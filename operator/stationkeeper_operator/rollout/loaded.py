@@ -1,5 +1,6 @@
 """The report of a CUPS pod on its loaded documents: the contract of `GET /generation`."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -58,6 +59,7 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
         server_certificate: None if there is none yet, or the pod does not report it.
         handover: None if the pod does not accept handovers.
         secrets_missing: the Secrets with missing content, as text; empty if nothing is missing.
+        kept: the generation that each missing document had before a restart; the pod accepts no older one.
     """
 
     generations: dict[str, int] = {}
@@ -65,16 +67,13 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
     server_certificate: ServerCertificate | None = None
     handover: HandoverState | None = None
     secrets_missing: str = ""
+    kept: dict[str, int] = {}
 
 
 def bounded(loaded: Loaded) -> Loaded:
     """Return the report with only existing documents and limited texts: an attacker may control the pod."""
     return Loaded(
-        {
-            name: number
-            for name, number in loaded.generations.items()
-            if _is_one(name) and 0 <= number <= MAX_GENERATION
-        },
+        _bounded_generations(loaded.generations),
         {
             name: LoadRefusal(clean(each.reason, _MAX_REASON), clean(each.detail, _MAX_DETAIL))
             for name, each in loaded.refused.items()
@@ -83,7 +82,12 @@ def bounded(loaded: Loaded) -> Loaded:
         loaded.server_certificate,
         loaded.handover and _bounded_state(loaded.handover),
         clean(loaded.secrets_missing, _MAX_DETAIL),
+        _bounded_generations(loaded.kept),
     )
+
+
+def _bounded_generations(generations: Mapping[str, int]) -> dict[str, int]:
+    return {name: each for name, each in generations.items() if _is_one(name) and 0 <= each <= MAX_GENERATION}
 
 
 def _is_one(document: str) -> bool:

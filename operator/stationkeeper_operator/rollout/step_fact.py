@@ -29,6 +29,7 @@ class PodReport:
         ready: whether it is ready.
         ends: whether it terminates.
         buckets: the number of registry documents that it loads.
+        kept: the generations that missing documents had before a restart, by document; it accepts no older ones.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PodReport:
     ready: bool = True
     ends: bool = False
     buckets: int = BUCKETS
+    kept: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class RolloutLoop:
         token_file: the file with the token of the pods' internal port; None asks no pod.
         may_ask: returns whether this process leads and knows the resources.
         now: the time, aware.
-        note_pod_generations: called with the generations that a pod has in force, by document.
+        note_pod_generations: called with the generations that a pod has, or had before a restart, by document.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -81,7 +81,7 @@ class RolloutLoop:
             some_start = asked.some_start
             for report in asked.reports:
                 if not report.problem:
-                    self._note_pod_generations(report.generations)
+                    self._note_pod_generations({**report.kept, **report.generations})
             await self._flow.reported(asked.reports)
             for event in asked.events:
                 await self._record(event)
