@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 EVENTUALLY = 120.0
-"""Seconds; how long a machine may take for anything that comes by itself, if it is several times slower than usual.
+"""The maximum seconds for an effect, also on a machine that is several times slower than usual.
 
-A test passes or fails by what comes, never by how soon: tests/bench measures that. What must come by a change and not
-by a time that passes is tried where that time is longer than this.
+A test checks whether an effect comes, not how soon: tests/bench measures that. Where a change must cause the effect,
+the test makes every timer that could cause it longer than this.
 """
 
 _LOOK_SECONDS = 0.02

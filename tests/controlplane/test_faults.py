@@ -1,4 +1,4 @@
-"""After faults on a real API server, the state converges by itself, and removed trust stays removed."""
+"""Faults on a real API server: after them, the state converges, and removed trust stays removed."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path

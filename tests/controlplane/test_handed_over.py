@@ -1,6 +1,6 @@
 """Operator and CUPS in the default mode, with a volume that never changes, as with a very late kubelet.
 
-Removals act all the same, also after an outage of the API server, and after a pod restarts.
+Removals still act, also after an outage of the API server and after a restart of a pod.
 """
 
 import secrets

@@ -21,7 +21,7 @@ from tests.cups.client import Client, until
 from tests.cups.pki import Pki
 from tests.waiting import EVENTUALLY
 
-# Nothing takes so long by itself, however busy the machine is.
+# No step takes this long without a cause, even on a busy machine.
 LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 

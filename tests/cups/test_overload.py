@@ -62,7 +62,7 @@ class _Port:
             return self.listener is not None and self.listener.waiting + self.listener.silent == 0
 
         await _turns()
-        await until(nobody, "nobody waits")
+        await until(nobody, "no client waits")
 
     async def has_begun(self, number: int) -> None:
         """Wait until that many handshakes have begun, and no more."""

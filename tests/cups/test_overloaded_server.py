@@ -60,7 +60,7 @@ async def test_a_change_of_trust_acts_and_the_cluster_is_answered_under_overload
         async def is_calm() -> bool:
             return await _waiting(cups) == 0
 
-        await until(is_calm, "nobody waits")
+        await until(is_calm, "no client waits")
         assert (await cups.client(pki.a_gateway).ask()).status == 200
     outcomes = {each.outcome for each in crowd.attempts}
     assert "200" in outcomes
