@@ -178,7 +178,7 @@ class RemovalEvents:
             message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {users.count}; {hint}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
             yield from _gateway_events(users, resource, what)
-        if not (removed or is_narrower(before, record)):
+        if not is_narrower(before, record):
             return
         outside = yield from self._gateways(
             resource.key, present, lambda each: _may_vouch_for(before, each) and not _may_vouch_for(record, each)
