@@ -2,35 +2,14 @@ import pytest
 
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
+from stationkeeper_operator.resources.records import TRUSTED_CA, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.loaded import LoadRefusal
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
+from tests.operator.enforcing import GOOD, HERE, REFUSAL, THERE, ca, gateway, holder, pod, published, ref
 from tests.operator.resource_building import metadata
 
-GOOD = Verdict(True, "Accepted", "fine", TRUST)
 SUSPENDED = Verdict(False, "Suspended", "by its spec", None)
-REFUSAL = LoadRefusal("DigestMismatch", "trust is not what its header says")
-
-
-def ca(name: str = "acme", status: dict[str, object] | None = None) -> Resource:
-    raw = {"metadata": metadata(name, "lorawan", generation=1), "spec": {}, "status": status or {}}
-    return decode_resource(TRUSTED_CA, raw)
-
-
-def ref(resource: Resource) -> ResourceRef:
-    return ResourceRef(resource.key, resource.metadata.uid)
-
-
-def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem: str = "") -> PodReport:
-    return PodReport(name, {TRUST: generation}, {TRUST: REFUSAL} if refuses else {}, problem)
-
-
-def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
-    made = Enforcement()
-    made.begin_turn({TRUST: 4})
-    list(made.published(Step(TRUST, generation, since), [ref(each) for each in resources]))
-    return made
 
 
 def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -> None:
@@ -137,16 +116,7 @@ def test_records_of_a_damaged_document_are_enforced_after_its_successor_is_loade
     assert enforcement.fact(ca(), SUSPENDED).status == "True"
 
 
-HERE, THERE = "registry-00", "registry-01"
 MOVED = Verdict(True, "Accepted", "fine", THERE)
-
-
-def gateway() -> Resource:
-    return decode_resource(GATEWAY, {"metadata": metadata("roof", "lorawan", generation=2)})
-
-
-def holder(here: int, there: int) -> PodReport:
-    return PodReport("cups-0", {HERE: here, THERE: there})
 
 
 def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() -> None:
@@ -229,6 +199,7 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
     enforcement.take_in([pod(5)], 101)
     assert enforcement.begin_turn({TRUST: 6})
     assert not enforcement.begin_turn({TRUST: 6})
+    enforcement.note_unwritten((), {})
     enforcement.take_in([pod(5)], 102)
     assert enforcement.fact(ca(), GOOD).status == "False"
     enforcement.take_in([pod(6)], 103)
@@ -267,6 +238,7 @@ def test_a_status_that_waited_for_a_replaced_document_is_written_again_after_the
     here = Verdict(True, "Accepted", "fine", HERE)
     assert enforcement.fact(gateway(), here).status == "True"
     enforcement.begin_turn({HERE: 5, THERE: 6})
+    enforcement.note_unwritten((), {})
     assert enforcement.fact(gateway(), here).status == "False"
     outcome = enforcement.take_in([holder(5, 6)], 102)
     assert enforcement.fact(gateway(), here).status == "True"

@@ -3,7 +3,7 @@
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.step_fact import Step
-from tests.operator.test_enforcement import HERE, THERE, gateway, holder, ref
+from tests.operator.enforcing import HERE, THERE, gateway, holder, ref
 
 
 def test_a_gateway_waits_for_a_document_whose_secret_is_lost_until_all_pods_have_the_new_one() -> None:

@@ -27,7 +27,8 @@ from stationkeeper_operator.compiling.registry_counts import (
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
+from stationkeeper_operator.rollout.enforcement import Enforcement
+from stationkeeper_operator.rollout.resource_steps import ResourceRef
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.examples import examples
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records

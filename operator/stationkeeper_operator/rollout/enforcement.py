@@ -17,7 +17,6 @@ all documents as they were when this operator began to lead.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
@@ -25,21 +24,14 @@ from stationkeeper_core.published.registry_layout import place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
+from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import PENDING, POD_UNREACHABLE, WAITING, PodReport, Step, step_fact
 
 NOT_ACCEPTED = "NotAccepted"
 
-T = TypeVar("T")
 _MAX_PROVEN = 1000
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
-
-
-class ResourceRef(NamedTuple):
-    """One resource by key and uid; another resource of the same name is not equal."""
-
-    key: Key
-    uid: str
 
 
 _NO_STEP = Step("", 0)
@@ -67,19 +59,19 @@ class Enforcement:
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[ResourceRef, dict[str, Step]] = {}
-        # A recreated resource waits for the step of the earlier one: people know resources by their names.
-        self._by_name: dict[Key, dict[str, Step]] = {}
+        self._steps = ResourceSteps()
         self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._unloaded: list[Step] | None = None
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
-        self._being_added: set[Step] = set()
+        # No report proves these: their resources are being added, or a turn still has to say what of it must change.
+        self._open: set[Step] = set()
         self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
         self._unwritten: Collection[str] = ()
         self._unchanged: Mapping[ResourceRef, str] = {}
+        self._unchanged_keys: frozenset[Key] = frozenset()
         self._unknown: Collection[str] = ()
 
     @property
@@ -100,11 +92,15 @@ class Enforcement:
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
+            # A restored Secret may have an earlier resource of a name. At the start, no verdict is there to be shown.
+            if document in self._latest:
+                self._open.add(Step(document, generation))
             self._replace_base(Step(document, generation))
         return unknown.keys()
 
     def wait_for_base(self, ref: ResourceRef, document: str) -> None:
         """Make a resource wait until the pods have loaded a document as this operator first read it."""
+        self._open.add(self._base[document])
         self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
@@ -136,23 +132,22 @@ class Enforcement:
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._unloaded = None
-        self._being_added.add(step)
+        self._open.add(step)
         for number, ref in enumerate(resources, start=1):
             self._attach(ref, step)
             if number % _IN_ONE_STEP == 0:
                 yield
-        self._being_added.discard(step)
+        self._open.discard(step)
 
     def _attach(self, ref: ResourceRef, step: Step) -> None:
         self._drop(ref, step.document)
-        self._steps.setdefault(ref, {})[step.document] = step
-        self._by_name.setdefault(ref.key, {})[step.document] = step
+        self._steps.attach(ref, step)
         self._resources.setdefault(step, set()).add(ref)
 
     def note_unwritten(
         self, documents: Collection[str], unchanged: Mapping[ResourceRef, str], unknown: Collection[str] = ()
     ) -> None:
-        """Record which documents a turn could not write.
+        """End a turn: record which documents it could not write.
 
         Args:
             documents: their names.
@@ -161,6 +156,8 @@ class Enforcement:
                 still be in one of them.
         """
         self._unwritten, self._unchanged, self._unknown = documents, unchanged, unknown
+        self._unchanged_keys = frozenset(ref.key for ref in unchanged)
+        self._open.clear()
         self._unloaded = None
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
@@ -177,7 +174,7 @@ class Enforcement:
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
         for step in dict.fromkeys((*self._resources, *self._base.values())):
-            if step in self._being_added:
+            if step in self._open:
                 continue
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
@@ -191,7 +188,8 @@ class Enforcement:
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
         resources += self._written_since(*last_unwritten)
         documents = [step.document for step in changed if step in self._base.values()]
-        to_check: Collection[ResourceRef] = resources
+        # A proof waits for the steps of all resources of one name.
+        to_check: Collection[ResourceRef] = [each for ref in resources for each in self._steps.of_one_name(ref.key)]
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
         if (had_unloaded and not self._unloaded_bases) or before != (self._read, self._served):
             to_check, documents = list(self._steps), list(self._base)
@@ -207,7 +205,7 @@ class Enforcement:
         yield from (ref for ref in unchanged if ref not in self._unchanged)
         written = frozenset(unwritten).difference(self._unwritten)
         if written:
-            yield from (ref for ref, steps in self._steps.items() if not written.isdisjoint(steps))
+            yield from (ref for ref in self._steps if not written.isdisjoint(self._steps.of(ref)))
 
     def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources that every ready pod has loaded by now, each once, with its condition."""
@@ -240,9 +238,9 @@ class Enforcement:
         """Return the documents that pods load and that hold `resource`, or held it before its removal."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
+        own = self._steps.of(ResourceRef(resource.key, resource.metadata.uid))
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
-        documents = list(dict.fromkeys([*published, *steps, *self._by_name.get(resource.key, ())]))
+        documents = list(dict.fromkeys([*published, *own, *self._steps.of_name(resource.key)]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
 
     @property
@@ -262,13 +260,17 @@ class Enforcement:
         return "" if is_trust else next((each for each in sorted(self._unwritten) if _count(each) in counts), "")
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
-        """Return the condition of a resource that every pod has loaded; None if one has not."""
-        steps = self._steps.get(ref, {})
+        """Return the condition of a resource that every pod has loaded; None if one has not.
+
+        It waits for the steps of all resources of this name. A person may have restored an old Secret that has an
+        earlier one.
+        """
+        steps = self._steps.of_name(ref.key) if self._steps.of(ref) else {}
         read = [step for step in steps.values() if self._is_read(step.document)]
         if steps and not read:
             return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
         facts = [self._facts.get(step, WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self._unchanged:
+        if not facts or any(fact.status != _TRUE for fact in facts) or ref.key in self._unchanged_keys:
             return None
         if ref.key.kind == GATEWAY and self._unloaded_bases:
             return None
@@ -280,8 +282,7 @@ class Enforcement:
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Return whether the pods have loaded the part of `resource` that is in force."""
-        own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
-        step = own.get(document) or self._by_name.get(resource.key, {}).get(document) or self._base.get(document)
+        step = self._steps.of_name(resource.key).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -290,12 +291,10 @@ class Enforcement:
         return fact or WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = _pop_step(self._steps, ref, document)
+        held = self._steps.drop(ref, document)
         if held is None:
             return
         self._resources[held].discard(ref)
-        if self._by_name.get(ref.key, {}).get(document) is held:
-            _pop_step(self._by_name, ref.key, document)
         if not self._resources[held]:
             del self._resources[held]
             if held not in self._base.values():
@@ -307,15 +306,6 @@ class Enforcement:
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
                 self._drop(ref, step.document)
-
-
-def _pop_step(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
-    """Remove and return the step of an owner in a document."""
-    steps = of.get(owner, {})
-    held = steps.pop(document, None)
-    if held is not None and not steps:
-        del of[owner]
-    return held
 
 
 def _waiting_for(step: Step) -> Fact:

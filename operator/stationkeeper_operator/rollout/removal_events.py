@@ -20,7 +20,7 @@ from stationkeeper_operator.compiling.retention.taken_away import (
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
-from stationkeeper_operator.rollout.enforcement import ResourceRef
+from stationkeeper_operator.rollout.resource_steps import ResourceRef
 
 IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"

@@ -23,9 +23,10 @@ from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.resources.fact import NOT_OBSERVED, Fact
 from stationkeeper_operator.resources.records import Key, Resource
-from stationkeeper_operator.rollout.enforcement import Enforcement, ResourceRef
+from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.observed_state import ObservedState
 from stationkeeper_operator.rollout.removal_events import RemovalEvent, RemovalEvents
+from stationkeeper_operator.rollout.resource_steps import ResourceRef
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 
 _IN_ONE_STEP = 200

@@ -1,0 +1,58 @@
+"""What is enforced after a person restored an old Secret, which may have an earlier resource of the same name."""
+
+from stationkeeper_core.published.documents import TRUST
+from stationkeeper_operator.rollout.enforcement import Enforcement
+from stationkeeper_operator.rollout.resource_steps import ResourceRef
+from stationkeeper_operator.rollout.step_fact import Step
+from tests.operator.enforcing import GOOD, ca, pod, published, ref
+
+
+def recreated(uid: str) -> ResourceRef:
+    return ref(ca())._replace(uid=uid)
+
+
+def test_a_removal_waits_for_an_earlier_resource_of_its_name_that_a_restored_secret_brought_back() -> None:
+    enforcement, earlier, later = Enforcement(), recreated("earlier"), recreated("later")
+    enforcement.begin_turn({TRUST: 4})
+    list(enforcement.published(Step(TRUST, 5, 100.0), [later]))
+    enforcement.note_unwritten((), {})
+    pods = [pod(4), pod(4, "cups-1")]
+    assert not enforcement.proven(enforcement.take_in(pods, 100).to_check)
+    enforcement.begin_turn({TRUST: 6})
+    list(enforcement.published(Step(TRUST, 7, 101.0), [earlier]))
+    enforcement.note_unwritten((), {})
+    assert not enforcement.proven(enforcement.take_in([pod(7), pod(6, "cups-1")], 102).to_check)
+    outcome = enforcement.take_in([pod(7), pod(7, "cups-1")], 103)
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [later, earlier]
+
+
+def test_a_removal_waits_while_an_earlier_resource_of_its_name_cannot_be_taken_out() -> None:
+    enforcement, earlier, later = Enforcement(), recreated("earlier"), recreated("later")
+    enforcement.begin_turn({TRUST: 4})
+    list(enforcement.published(Step(TRUST, 5, 100.0), [later]))
+    enforcement.note_unwritten({TRUST}, {earlier: TRUST})
+    assert not enforcement.proven(enforcement.take_in([pod(5)], 101).to_check)
+    enforcement.note_unwritten((), {})
+    outcome = enforcement.take_in([pod(5)], 102)
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [later]
+
+
+def test_nothing_of_a_restored_secret_is_enforced_before_the_turn_that_read_it_ends() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    enforcement.begin_turn({TRUST: 6})
+    assert not enforcement.proven(enforcement.take_in([pod(6)], 102).to_check)
+    assert enforcement.fact(ca(), GOOD).status == "False"
+    enforcement.note_unwritten((), {})
+    assert enforcement.take_in([pod(6)], 103).documents == [TRUST]
+    assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_the_removal_of_an_earlier_operator_is_not_proven_before_the_first_turn_ends() -> None:
+    enforcement = Enforcement()
+    enforcement.begin_turn({TRUST: 4})
+    enforcement.wait_for_base(ref(ca()), TRUST)
+    assert not enforcement.proven(enforcement.take_in([pod(4)], 100).to_check)
+    enforcement.note_unwritten((), {})
+    outcome = enforcement.take_in([pod(4)], 101)
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(ca())]
