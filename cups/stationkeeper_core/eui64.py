@@ -19,16 +19,17 @@ _MAC_BITS = 48
 
 
 def parse_hex(text: str) -> EUI64 | None:
-    """Return the EUI of exactly 16 hex digits in either case, None where `text` is anything else."""
+    """Return the EUI in a text of exactly 16 hex digits, upper or lower case; None for any other text."""
     return EUI64(int(text, 16)) if _HEX16.fullmatch(text) else None
 
 
 def eui_asked_by_station(configured: EUI64) -> EUI64:
-    """Return the EUI by which a Basics Station asks.
+    """Return the EUI that a Basics Station puts into its requests.
 
     Args:
-        configured: the EUI that the gateway is given. If its upper 16 bits are zero, a Station reads it as a MAC of 48
-            bits, and inserts FFFE in its middle: 0000AABB0000CCDD asks as AABB00FFFE00CCDD (seen with Station 2.0.6).
+        configured: the EUI in the gateway's own settings. If its upper 16 bits are zero, a Station reads it as a MAC of
+            48 bits, and inserts FFFE in its middle: 0000AABB0000CCDD becomes AABB00FFFE00CCDD (seen with Station
+            2.0.6).
     """
     if configured >> _MAC_BITS:
         return configured

@@ -36,7 +36,7 @@ def parse_range(text: str) -> EUIRange:
             Reason.EUI_RANGE_INVALID,
             f"{text[:40]!a} is not 16 hex digits, a slash and a number of bits up to 64",
         )
-    found = EUIRange(eui, int(bits))
-    if eui & ((1 << (_BITS - found.bits)) - 1):
-        raise StationkeeperError(Reason.EUI_RANGE_INVALID, f"{text!a} has bits set after the first {found.bits}")
-    return found
+    parsed = EUIRange(eui, int(bits))
+    if eui & ((1 << (_BITS - parsed.bits)) - 1):
+        raise StationkeeperError(Reason.EUI_RANGE_INVALID, f"{text!a} has bits set after the first {parsed.bits}")
+    return parsed

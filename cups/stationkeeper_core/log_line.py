@@ -47,7 +47,7 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
     else:
         found = _ascii(line)
         if len(found) <= MAX_VALUE:
-            # Then none of the texts is longer.
+            # A line within the limit has no text above the limit.
             return found
     for name, value in fields.items():
         line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)

@@ -41,7 +41,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.PATH_NOT_FOUND: _request(
         404,
-        "The path is not one that CUPS serves.",
+        "CUPS does not serve this path.",
         "Use `POST /update-info`; the CUPS URI of a gateway has no path.",
     ),
     Reason.METHOD_NOT_ALLOWED: _request(405, "The method is not POST.", "Use `POST /update-info`."),
@@ -78,7 +78,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TRUSTED_CA_NOT_ALLOWED: _discreet(
         403,
         "The Gateway's `client.trustedCAs` does not name the TrustedCA that vouches for the certificate.",
-        "Name that TrustedCA, or use a certificate of one that is named.",
+        "Add that TrustedCA to the list, or use a certificate of a TrustedCA in the list.",
     ),
     Reason.EUI_OUT_OF_RANGE: _discreet(
         403,
@@ -103,8 +103,8 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TOKEN_REFUSED: _discreet(
         403,
         "The token is not valid for the gateway that the request names.",
-        "The log line's detail says why: there is no such Gateway, it is suspended, it has no tokens, or it has "
-        "another token.",
+        "The log line's detail says which of these it is: no such Gateway, a suspended one, one without tokens, or one "
+        "with another token. Correct the Gateway, or install its token on the gateway.",
     ),
     Reason.CRL_EXPIRED: _discreet(
         403,
@@ -153,16 +153,17 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Issue it with `clientAuth`, or without an extended key usage.",
     ),
     Reason.CERTIFICATE_INVALID: _handshake(
-        "The client certificate's chain does not verify.", "The log line's detail has OpenSSL's error."
+        "The client certificate's chain does not verify.",
+        "Read OpenSSL's error in the log line's detail, and issue a certificate without that fault.",
     ),
     Reason.HANDSHAKE_FAILED: _handshake(
         "The TLS handshake failed before the certificate was judged.",
-        "The log line's detail has OpenSSL's error. A port scan or a plain HTTP client causes this too.",
+        "Read OpenSSL's error in the log line's detail. Do nothing if it is a port scan or a plain HTTP client.",
     ),
     Reason.CONNECTION_UNUSED: _handshake(
         "The client connected and left before it sent a byte, like a TCP health check. This is not a refusal: it is "
         "logged at DEBUG and not counted.",
-        "Nothing.",
+        "Do nothing.",
     ),
     Reason.PROXY_HEADER_MISSING: _handshake(
         "The connection comes from an address that must send a PROXY protocol header first, but does not begin with "
@@ -172,7 +173,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PROXY_HEADER_INVALID: _handshake(
         "The PROXY protocol header of a load balancer is not of version 1 or 2, is too long, or was not complete "
         "before the connection ended.",
-        "The log line's detail says what is wrong. Check the load balancer's settings.",
+        "Read in the log line's detail what is wrong, and correct the load balancer's settings.",
     ),
     Reason.PROXY_HEADER_NOT_ALLOWED: _handshake(
         "The connection begins with a PROXY protocol header, but no such header is allowed from its address.",
@@ -185,26 +186,29 @@ REASONS: dict[Reason, ReasonInfo] = {
         "connect there.",
     ),
     Reason.FORWARDED_CERTIFICATE_INVALID: _handshake(
-        "The header with which a proxy forwards a gateway's certificate is there twice, or together with one of "
-        "another form, or too long, or not in the form of `cups.forwarded.form`. The connection is closed.",
-        "The log line's detail says what is wrong. Check the proxy's settings.",
+        "The header with which a proxy forwards a gateway's certificate cannot be used: the request has it twice, or "
+        "also has a header of another form, or it is too long, or not in the form of `cups.forwarded.form`. The "
+        "connection is closed.",
+        "Read in the log line's detail what is wrong, and correct the proxy's settings.",
     ),
     Reason.HANDSHAKE_TIMEOUT: _handshake(
         "The client did not finish its TLS handshake in time.",
         "Check the network between gateway and server.",
     ),
     Reason.INVALID_SPEC: _resource(
-        "The spec does not have the form that the CRD describes.", "The message names the field."
+        "The spec does not have the form that the CRD describes.", "Correct the field that the message names."
     ),
     Reason.MALFORMED_PEM: _resource(
         "The text is not a sequence of PEM certificates, or no certificate can be read.",
         "The message names the line and the field. Paste the file unchanged.",
     ),
-    Reason.NO_CERTIFICATE: _resource("It holds no certificate.", "Give at least one PEM certificate."),
+    Reason.NO_CERTIFICATE: _resource("The text or object has no certificate.", "Give at least one PEM certificate."),
     Reason.TOO_MANY_CERTIFICATES: _resource(
         "There are more certificates than the limit allows.", "Split them over several resources."
     ),
-    Reason.TOO_LARGE: _resource("The text is larger than the limit allows.", "The message names the limit."),
+    Reason.TOO_LARGE: _resource(
+        "The text is larger than the limit allows.", "Make it shorter; the message names the limit."
+    ),
     Reason.PRIVATE_KEY_IN_TRUSTED_CA: _resource(
         "There is a private key in a place for public certificates only. No part of it was published.",
         "Remove it, and treat that key as exposed: anyone who may read the resource has it.",
@@ -237,7 +241,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CRL_SIGNATURE_INVALID: _resource(
         "The key of the CRL's issuer did not sign the CRL.",
-        "Fetch the CRL again, and check that the issuer's certificate has the key that is in use.",
+        "Fetch the CRL again, and check that the issuer's certificate has the key that signs its CRLs now.",
     ),
     Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
         "The CRL's issuer has a key usage without cRLSign. Only that CRL is ignored; a note in `Accepted` says so.",
@@ -335,7 +339,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Name an existing key; the message names the missing one.",
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
-        "Its namespace would use more than its share of the published Secret, and there is no free space beyond the "
+        "The namespace would use more than its share of the published Secret, and there is no free space beyond the "
         "shares.",
         "Delete resources of this namespace that you do not need; see Capacity in `docs/operation.md`.",
     ),
@@ -350,7 +354,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Upgrade CUPS to the version of the operator.",
     ),
     Reason.WRONG_DOCUMENT: _load(
-        "A document is in the place of another one.",
+        "A Secret or file holds another document than its name says.",
         "Check which other program writes the Secret, and the bucket count.",
     ),
     Reason.OLDER_GENERATION: _load("A document is older than the one in force.", "Check who restored an old Secret."),

@@ -108,7 +108,7 @@ def _signatures(found: Pair) -> Iterator[bytes]:
         number = int.from_bytes(signature, "big")
         yield ((number + order) % (1 << 8 * size + 8)).to_bytes(size + 1, "big")
         yield ((order - number) % (1 << 8 * size)).to_bytes(size, "big")
-    # Of Ed25519 and Ed448 the second half is a number below the order, in little endian (RFC 8032).
+    # The second half of an Ed25519 or Ed448 signature is a number below the order, in little endian (RFC 8032).
     half = size // 2
     for order in _EDWARDS_ORDERS:
         more = int.from_bytes(signature[half:], "little") + order

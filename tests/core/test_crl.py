@@ -61,7 +61,7 @@ def test_a_damaged_list_is_refused_or_not_signed_by_its_issuer(position: int, va
         allowed = {*REASONS, Reason.CRL_ISSUER_UNKNOWN, Reason.CRL_SIGNATURE_INVALID}
         assert error.reason in allowed
     else:
-        # What is left is another encoding of the very signature.
+        # The remaining damage is only another encoding of the same signature.
         assert _read(damaged)[0].serials == _read(SAMPLE)[0].serials
 
 

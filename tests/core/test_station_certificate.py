@@ -178,7 +178,7 @@ def test_any_certificate_that_can_be_read_is_taken_or_refused_by_name(der: bytes
 
 
 CA_EXTENSION = odd.extension(odd.BASIC_CONSTRAINTS, odd.CA_TRUE, odd.TRUE)
-# What `x509_crt.c` of mbedTLS 2.28 reads though a strict reader of DER does not.
+# Encodings that `x509_crt.c` of mbedTLS 2.28 reads and a strict reader of DER does not.
 ODD = {
     "critical FALSE written out": odd.root(
         extensions=(CA_EXTENSION, odd.extension(odd.KEY_USAGE, b"\x03\x02\x01\x06", odd.FALSE))

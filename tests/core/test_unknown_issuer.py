@@ -52,7 +52,7 @@ def test_certificates_of_unknown_names_are_those_of_unknown_clients() -> None:
     # The name of a known CA takes a judgement, for any signer; so does what leads to one.
     assert unknown_issuer([leaf(NAMESAKE).der], trust) is None
     assert unknown_issuer([leaf(UNKNOWN).der, CROSS.der], trust) is None
-    # What is trusted as it is needs no issuer.
+    # A certificate that is itself an anchor needs no issuer.
     assert unknown_issuer([ITSELF.der], STATES[3].trust) is None
 
 

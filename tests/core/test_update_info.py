@@ -101,7 +101,7 @@ def test_the_decoder_for_tidy_clients_finds_what_the_one_for_all_finds(
     for place, changed in changes:
         at = place % (len(body) + 1)
         body = body[:at] + changed + body[at + 1 :]
-    # Of these two the first takes no zero byte at the end, as strings in C have it.
+    # The fast decoder refuses a zero byte at the end, which ends a string in C; the tolerant decoder accepts it.
     assert _outcome(body) == _outcome(body + b"\0")
 
 

@@ -65,13 +65,13 @@ class RegistryBucket:
 
 
 class GatewayRegistry:
-    """All gateways in force at one time. Immutable, with one bucket of each number; it caches its last answer."""
+    """All gateways in force at one time. Immutable, with one bucket for each number; it caches the last answer."""
 
     def __init__(self, buckets: tuple[RegistryBucket, ...]) -> None:
         if len(buckets) not in BUCKET_COUNTS:
-            raise ValueError(f"{len(buckets)} buckets make no registry")
+            raise ValueError(f"a registry has one of {BUCKET_COUNTS} buckets, not {len(buckets)}")
         self._buckets = buckets
-        # A request asks for one EUI several times, and without this its gateway is unpacked each time.
+        # A request looks up one EUI several times; without this cache, its gateway is unpacked each time.
         self._last: tuple[EUI64, tuple[Holder, ...]] | None = None
 
     def __len__(self) -> int:

@@ -23,7 +23,7 @@ MAX_OTHERS = 256
 MAX_BYTES = 8 * 1024 * 1024
 """Bytes of the end-entity certificates of each kind: most have less than 1 KiB, one may have 16 KiB."""
 _VIEWS = 2
-"""Chains of one end-entity certificate: the one that the handshake's verification sees, and the whole chain."""
+"""The cached chains of one end-entity certificate: what OpenSSL shows in the handshake, and the whole chain."""
 
 
 _replace = msgspec.structs.replace
@@ -42,9 +42,10 @@ class _Kept:
 class JudgementMemory:
     """A cache of the judgements of recent chains, for one trust generation.
 
-    Chains are stored by their end-entity certificate. So a client that adds certificates to a known one uses only the
-    space of that one. Chains that no TrustedCA vouches for have separate space, since anybody can make any number of
-    them. Only the end-entity certificate of a chain is stored, since a tenant can make any number of chains of 64 KiB.
+    Chains are stored by their end-entity certificate. So a client that adds certificates to a known end-entity
+    certificate uses no additional space. Chains that no TrustedCA vouches for have separate space, since anybody can
+    make any number of them. Only the end-entity certificate of a chain is stored, since a tenant can make any number of
+    chains of 64 KiB.
 
     Args:
         vouched: the maximum number of end-entity certificates that a TrustedCA vouches for.
@@ -86,7 +87,7 @@ class JudgementMemory:
     def judge_uncached(
         self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
     ) -> Judgement:
-        """Do the same without a look at the cache, after `cached` has found nothing.
+        """Judge as `judge` does, without a look at the cache; call this after `cached` has returned None.
 
         Raises:
             StationkeeperError: `MalformedCertificate`; this is not cached.
@@ -115,13 +116,13 @@ class JudgementMemory:
         return snapshot.trust is self._trust and self._find(*_keys(presented)) is not None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all cached judgements."""
         for kept in self._kept.values():
             kept.clear()
         self._bytes = {True: 0, False: 0}
 
     def _set_snapshot(self, snapshot: Snapshot) -> None:
-        """Set the number to that of `snapshot`."""
+        """Use a new number if `snapshot` is another one than before."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._number += 1

@@ -39,8 +39,7 @@ class AuthorizationMemory:
     def __init__(self, most: int = MAX_AUTHORIZATIONS) -> None:
         self._most = most
         self._snapshot: Snapshot | None = None
-        # By the identity of the judgement. The judgement is stored too, so that no other object can get the same
-        # identity.
+        # The key is the judgement's `id`. The judgement is stored too, so that no other object can get the same `id`.
         self._known: dict[int, tuple[Judgement, EUI64, Authorized]] = {}
 
     def __len__(self) -> int:

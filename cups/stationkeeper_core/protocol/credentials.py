@@ -89,18 +89,18 @@ def parse_token(content: bytes) -> bytes:
 
 
 def _header_lines(lines: list[bytes]) -> bytes:
-    found: dict[bytes, bytes] = {}
+    headers: dict[bytes, bytes] = {}
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon or not _HEADER_NAME.fullmatch(name):
             raise _token_invalid("has several lines, and one is not a header; write each as `Name: value`")
-        if name.lower() in found or name.lower() in _HEADERS_OF_A_STATION:
+        if name.lower() in headers or name.lower() in _HEADERS_OF_A_STATION:
             raise _token_invalid("has a header twice, or one that a Basics Station writes itself; remove it")
-        found[name.lower()] = name + b": " + _header_value(value.strip()) + b"\r\n"
-    authorization = found.pop(_AUTHORIZATION, None)
+        headers[name.lower()] = name + b": " + _header_value(value.strip()) + b"\r\n"
+    authorization = headers.pop(_AUTHORIZATION, None)
     if authorization is None:
         raise _token_invalid("has several lines, and none of them is `Authorization: …`")
-    return _HEADER + authorization[len(_HEADER) :] + b"".join(found.values())
+    return _HEADER + authorization[len(_HEADER) :] + b"".join(headers.values())
 
 
 def _header_value(value: bytes) -> bytes:

@@ -26,7 +26,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.protocol.station_certificate import MIN_RSA_BITS
 from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.keys import public_key_der
-from stationkeeper_core.x509.misfiled import explain_key
+from stationkeeper_core.x509.wrong_format import explain_key
 
 MAX_KEY_TEXT_BYTES = 8 * 1024
 MAX_KEY_DER_BYTES = 4096

@@ -60,17 +60,17 @@ def check_times(chain: Chain, now: datetime) -> None:
             raise _unusable(issuers[0], problems[0] or "")
 
 
-def has_root_of(held: Chain, chain: Chain) -> bool:
-    """Return whether a client that verifies `held` with its root also verifies `chain` with that root.
+def has_root_of(known: Chain, chain: Chain) -> bool:
+    """Return whether a client that verifies `known` with its root also verifies `chain` with that root.
 
     Args:
-        held: the chain that is known to work; at least one certificate.
-        chain: another one; at least one.
+        known: the chain that clients verify today; at least one certificate.
+        chain: another chain; at least one certificate.
 
     A root that is in neither chain is identified by its name, and by its key identifier if both chains name it.
     """
-    ends = _ends(held)
-    return any(_reaches(each, end, chain) for end in ends for each in _ways_up(chain))
+    ends = _ends(known)
+    return any(_reaches(each, end, chain) for end in ends for each in _certificates_upwards(chain))
 
 
 def root_name(chain: Chain) -> str:
@@ -94,11 +94,11 @@ def _time_problem(certificate: Certificate, now: datetime) -> str:
 
 
 def _issuers_of(chain: Chain) -> list[Certificate]:
-    return [each for each in _ways_up(chain) if each is not chain[0]]
+    return [each for each in _certificates_upwards(chain) if each is not chain[0]]
 
 
-def _ways_up(chain: Chain) -> Iterator[Certificate]:
-    """Yield the certificates of all paths from the first one upwards, with itself, each once."""
+def _certificates_upwards(chain: Chain) -> Iterator[Certificate]:
+    """Yield the first certificate and all that are above it on any path, each once."""
     chain = chain[:MAX_CHAIN]
     reached, waiting = {chain[0]}, [chain[0]]
     while waiting:
@@ -112,7 +112,7 @@ def _ways_up(chain: Chain) -> Iterator[Certificate]:
 
 def _ends(chain: Chain) -> list[Certificate]:
     """Return the last certificate of each path upwards; all of them if they issue each other in a circle."""
-    return [each for each in _ways_up(chain) if _is_end(each, chain)] or list(_ways_up(chain))
+    return [each for each in _certificates_upwards(chain) if _is_end(each, chain)] or list(_certificates_upwards(chain))
 
 
 def _is_end(certificate: Certificate, chain: Chain) -> bool:

@@ -1,8 +1,8 @@
-"""Check which certificates the TLS of a Basics Station can use, as trust and as its own.
+"""Check which certificates a Basics Station can use, as trust and as its own certificate.
 
-It is mbedTLS 2.28 with its default profile. It cannot use a certificate with a key, a signature or a critical extension
-that it does not know. A certificate that it can read must also be allowed to verify a server.
-Source: the CUPS protocol, how the client behaves; mbedTLS 2.28, `x509_crt.c`.
+Its TLS library is mbedTLS 2.28 with the default profile. It cannot use a certificate with a key, a signature or a
+critical extension that it does not know. A trust certificate must also be allowed to verify a server. Source: the CUPS
+protocol, how the client behaves; mbedTLS 2.28, `x509_crt.c`.
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError

@@ -6,8 +6,8 @@ silently, and it splits a blob wrongly if it misreads a length. So a blob that i
 
 - The trust must be a DER sequence. The next part is always read as the client certificate: two trust certificates never
   work. If it begins with a zero byte, the four bytes there stand for an absent certificate.
-- The length of a sequence is one byte. If the highest bit of the second byte is set, it is the third and fourth byte.
-  So `30 81 xx` and `30 83 xx xx xx` are misread.
+- The length of a sequence is its second byte. If the highest bit of that byte is set, the length is the third and
+  fourth byte. So `30 81 xx` and `30 83 xx xx xx` are misread.
 - The key is a DER sequence, or absent; else the rest of the blob is a token of header lines. Nothing follows a key.
 - PEM is never read.
 """
@@ -21,7 +21,7 @@ _NONE = b"\0\0\0\0"
 _KEY_BEGINS = (b"\x02\x01\0\x02", b"\x02\x01\x01\x04")  # PKCS#1: version, modulus; SEC1: version, the octets
 _ALGORITHMS = (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
 _TOKEN_BEGIN, _TOKEN_END = b"Authorization: ", b"\r\n"
-_NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"  # as the client's parser of key files
+_NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"  # as the client's file parser
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def preflight(blob: bytes) -> StationSet:
     """Return the parts that a Basics Station reads from `blob`.
 
     Raises:
-        StationkeeperError: `CredentialsUnusable`: it would drop or misread them, or could not connect with them.
+        StationkeeperError: `CredentialsUnusable`: a Station would drop or misread the parts, or could not connect with
+            them.
     """
     if len(blob) > _LARGEST:
         raise _unusable(f"have {len(blob)} bytes, at most {_LARGEST} can be sent")
@@ -45,7 +46,7 @@ def preflight(blob: bytes) -> StationSet:
         raise _unusable("are PEM, but a Basics Station reads only DER")
     trust = _certificate(blob, 0, "trust")
     if blob[len(trust) :][:1] == b"\0":
-        return StationSet(trust, b"", _token(_after_none(blob[len(trust) :], "client certificate")))
+        return StationSet(trust, b"", _token(_after_absent(blob[len(trust) :], "client certificate")))
     certificate = _certificate(blob, len(trust), "client certificate")
     return StationSet(trust, certificate, _key(blob, len(trust) + len(certificate)))
 
@@ -54,7 +55,7 @@ def _unusable(problem: str) -> StationkeeperError:
     return StationkeeperError(Reason.CREDENTIALS_UNUSABLE, f"the credentials {problem}")
 
 
-def _after_none(rest: bytes, part: str) -> bytes:
+def _after_absent(rest: bytes, part: str) -> bytes:
     if rest[:4] != _NONE:
         raise _unusable(f"have no four zero bytes in the place of the {part}")
     return rest[4:]
@@ -62,8 +63,8 @@ def _after_none(rest: bytes, part: str) -> bytes:
 
 def _token(rest: bytes) -> bytes:
     if rest[:1] == b"\0":
-        if _after_none(rest, "key"):
-            raise _unusable("go on after the absent key")
+        if _after_absent(rest, "key"):
+            raise _unusable("have more bytes after the absent key")
         return b""
     if rest[:1] == b"\x30":
         raise _unusable("have a key without a client certificate")
@@ -81,17 +82,17 @@ def _token(rest: bytes) -> bytes:
 def _certificate(blob: bytes, begin: int, part: str) -> bytes:
     found = _sequence(blob, begin, part)
     if _content(found)[:1] != b"\x30":
-        raise _unusable(f"have something else than a certificate in the place of the {part}")
+        raise _unusable(f"have something other than a certificate in the place of the {part}")
     return found
 
 
 def _key(blob: bytes, begin: int) -> bytes:
     found = _sequence(blob, begin, "key")
     if begin + len(found) != len(blob):
-        raise _unusable("go on after the key")
+        raise _unusable("have more bytes after the key")
     content = _content(found)
     if not any(content.startswith(begin) for begin in _KEY_BEGINS) and not _is_pkcs8(content):
-        raise _unusable("have something else than a PKCS#1, PKCS#8 or SEC1 key in the place of the key")
+        raise _unusable("have something other than a PKCS#1, PKCS#8 or SEC1 key in the place of the key")
     return found
 
 
@@ -124,5 +125,5 @@ def _content(sequence: bytes) -> bytes:
 
 
 def _is_pkcs8(content: bytes) -> bool:
-    """Return whether it has version 0 and an algorithm that the client knows; false for encrypted and Ed25519 keys."""
+    """Return whether a key has version 0 and an algorithm that the client knows, unlike encrypted and Ed25519 keys."""
     return content[:4] == b"\x02\x01\0\x30" and content[5:].startswith(_ALGORITHMS)

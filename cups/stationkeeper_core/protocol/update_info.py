@@ -158,7 +158,7 @@ def _segment(code: str, content: bytes, limit: int) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        # What this takes, the tolerant decoder takes too, and finds the same.
+        # The tolerant decoder accepts all that this fast decoder accepts, with the same result.
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = _tolerantly_decoded(body)

@@ -5,8 +5,8 @@ of a document is the sum of the sizes of its namespaces, and no tenant's records
 stream, records of other tenants in between would push repeated content out of the compressor's window. A reader sees
 one zlib stream.
 
-A part is compressed without what comes before it, so that it is the same wherever it stands. Parts that were compressed
-last are remembered: a change of one Gateway compresses only the records of its namespace again.
+A part is compressed without the parts before it, so its bytes are the same at any place. The parts used last are
+cached: a change of one Gateway compresses only the records of its namespace again.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 _LEVEL = 6
-_REMEMBERED_BYTES = 16 * 1024 * 1024
+_RECENT_BYTES = 16 * 1024 * 1024
 
 # A quote inside a JSON string is escaped, so none of these can occur in a string.
 _MARK = b'"namespace":"'
@@ -75,41 +75,41 @@ def _records(payload: bytes) -> Iterator[tuple[int, str]]:
         yield reserved, ""
 
 
-class _Remembered:
-    """Compressed parts by the digest of their content, those used last."""
+class _RecentParts:
+    """A cache of the compressed parts that were used last, by the digest of their content."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._bytes = 0
-        self._found: OrderedDict[bytes, bytes] = OrderedDict()
+        self._parts: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, name: bytes) -> bytes | None:
         with self._lock:
-            found = self._found.get(name)
+            found = self._parts.get(name)
             if found is not None:
-                self._found.move_to_end(name)
+                self._parts.move_to_end(name)
             return found
 
     def put(self, name: bytes, compressed: bytes) -> None:
         with self._lock:
-            if name not in self._found:
-                self._found[name] = compressed
+            if name not in self._parts:
+                self._parts[name] = compressed
                 self._bytes += len(compressed)
             while self._bytes > self._most:
-                _, dropped = self._found.popitem(last=False)
+                _, dropped = self._parts.popitem(last=False)
                 self._bytes -= len(dropped)
 
 
-_remembered = _Remembered(_REMEMBERED_BYTES)
+_recent_parts = _RecentParts(_RECENT_BYTES)
 
 
 def _deflated(part: bytes) -> bytes:
     """Return a part in the stream: the compressor begins with it, and ends with a full flush."""
     name = hashlib.sha256(part).digest()
-    found = _remembered.get(name)
+    found = _recent_parts.get(name)
     if found is None:
         compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         found = compressor.compress(part) + compressor.flush(zlib.Z_FULL_FLUSH)
-        _remembered.put(name, found)
+        _recent_parts.put(name, found)
     return found

@@ -187,8 +187,8 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An EUI whose Gateway was in force and was deleted.
 
-    A chain that a TrustedCA in the scope of its namespace vouches for is refused as not registered. So a Gateway of
-    another namespace with this EUI and a higher rank gets the EUI only when a person hands it over.
+    If a TrustedCA in the scope of its namespace vouches for a client's chain, the client is refused as not registered.
+    So a Gateway of another namespace with this EUI and a higher rank gets the EUI only when a person hands it over.
 
     Attributes:
         eui: 16 upper-case hex digits.

@@ -1,10 +1,10 @@
 """The identity of a CUPS pod's internal port towards the operator: both derive one key from their shared token.
 
 The operator must not send its token to an unknown server at a pod's address, and must not trust that server's answers.
-Pod addresses have no names that a CA would sign. So the port shows a self-signed certificate to clients that ask for
+No CA issues certificates for the addresses of pods. So the port shows a self-signed certificate to clients that ask for
 `SERVER_NAME`; its Ed25519 key is derived from the token. The same token gives the same certificate, byte for byte. The
-operator pins its fingerprint before it sends anything.
-Source: RFC 5869 (HKDF), RFC 8032 (Ed25519 signatures are deterministic).
+operator pins its fingerprint before it sends anything. Source: RFC 5869 (HKDF), RFC 8032 (Ed25519 signatures are
+deterministic).
 """
 
 import hashlib

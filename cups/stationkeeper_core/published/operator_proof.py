@@ -34,10 +34,11 @@ class OperatorKeyError(ValueError):
 
 
 LATEST_HOLDS_MS = 4_000
-"""How long a process believes a message on the latest documents, from the moment at which it was asked.
+"""How long a process of a pod accepts a message on the latest documents, in milliseconds of its own clock. The time
+begins when the process gives the answer whose moment the message repeats.
 
-The operator checks that it leads after the process has answered, and stops 5 s before another operator may lead. So
-when the process believes it, no other operator has published anything later, even if the message came late.
+After that answer, the operator checks that it leads; it stops 5 s before another operator may lead. So while a process
+accepts the message, no other operator has published later documents, even if the message arrived late.
 """
 
 

@@ -22,9 +22,9 @@ _OFTEN_EQUAL = (
 def share_values(records: Iterable[msgspec.Struct]) -> None:
     """Let gateways share equal values, in the fields that are often equal; nothing else changes."""
     found: dict[object, object] = {}
-    for each in records:
+    for record in records:
         for field in _OFTEN_EQUAL:
-            value = getattr(each, field)
+            value = getattr(record, field)
             same = found.setdefault(value, value)
             if same is not value:
-                msgspec.structs.force_setattr(each, field, same)
+                msgspec.structs.force_setattr(record, field, same)

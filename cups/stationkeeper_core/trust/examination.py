@@ -132,7 +132,7 @@ def constraint_bytes(path: Path) -> int:
     constraints = 0
     for each in path[1:]:
         constraints += each.constraint_bytes
-    # To write the names out costs more than all else here, and hardly any CA constrains them.
+    # Formatting the names is the most expensive part, and hardly any CA constrains names.
     return constraints * sum(_name_bytes(each) for each in path[:-1]) if constraints else 0
 
 

@@ -54,7 +54,7 @@ class TrustGeneration:
         return list(dict.fromkeys(each for same in namespaces for each in same))
 
     def named_in(self, namespace: str, subjects: Iterable[str]) -> list[TrustedCA]:
-        """Return the TrustedCAs of `namespace` among them."""
+        """Return the TrustedCAs of `namespace` that have a certificate with one of the folded `subjects`, each once."""
         found: dict[TrustedCA, None] = {}
         for subject in subjects:
             namespaces = self._by_subject.get(subject)

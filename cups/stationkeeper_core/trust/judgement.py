@@ -74,7 +74,7 @@ class Judgement(msgspec.Struct, frozen=True):
         budget_spent: whether a path by configured certificates was skipped because the budget was spent.
         left_out_presented: whether a path by certificates that the client presented was skipped because too many of
             them failed. That changes no reason, or a client could choose its own reason.
-        is_final: whether no other certificate that the client may have presented could turn a no into a yes.
+        is_final: whether a "no" stays a "no" with any other certificates that the client may have presented.
         since, until: start (included) and end (excluded) of the time in which the judgement is valid for this trust;
             seconds since the epoch.
     """

@@ -100,7 +100,7 @@ class _Searches:
 
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
         """Return the paths of the TrustedCAs in scope; each namespace and the release have their own budget."""
-        found: list[TrustPath] = []
+        in_scope: list[TrustPath] = []
         undecided = False
         for group in self._groups():
             named = self._named(group)
@@ -110,8 +110,8 @@ class _Searches:
             self._searches.append(search)
             paths = search.ask(named, partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
-            found.extend(() if search.undecided else paths)
-        return () if undecided else tuple(sorted(found, key=BY_REFERENCE))
+            in_scope.extend(() if search.undecided else paths)
+        return () if undecided else tuple(sorted(in_scope, key=BY_REFERENCE))
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Return the paths of the TrustedCAs outside the scope, with one small budget for all."""
@@ -128,7 +128,7 @@ class _Searches:
         return ()
 
     def is_final(self) -> bool:
-        """Return whether no other certificate that the client may have presented could turn a no into a yes.
+        """Return whether a "no" stays a "no" with any other certificates that the client may have presented.
 
         OpenSSL shows only the path that it found in the presented certificates. If that is only the end-entity
         certificate, no other one has its issuer's name. Then another certificate could help only above a configured

@@ -1,7 +1,7 @@
 """A certificate in trust paths; costly values are computed only once.
 
-Two of these are the same certificate exactly if they are the same object: a generation and an examination store each
-DER encoding once.
+Two `PathCertificate` objects hold the same certificate exactly if they are one object: a generation and an examination
+store each DER encoding once.
 """
 
 from datetime import UTC, datetime, timedelta

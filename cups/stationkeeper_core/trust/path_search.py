@@ -108,20 +108,20 @@ class PathSearch:
             by_presented: returns the TrustedCAs with the name of an issuer of a presented certificate; called only if
                 the client presented others.
         """
-        found: dict[TrustedCA, _Finding] = {}
+        findings: dict[TrustedCA, _Finding] = {}
         # TrustedCAs that revoke something come first, so that others do not use up their units.
         for each in sorted(trusted_cas, key=_ORDER):
             if self._budget.take(ASKED_UNITS):
-                found[each] = self._decide(each, _Finding(), self._budget, presented=False)
+                findings[each] = self._decide(each, _Finding(), self._budget, presented=False)
             if self._budget.is_spent and each.revocations.is_any:
-                self.undecided = self.undecided or found.get(each, _Finding()).path is None
+                self.undecided = self.undecided or findings.get(each, _Finding()).path is None
         if self._examination.has_presented:
-            taking = (each for each in {*found, *by_presented()} if each.record.presented_intermediates)
+            taking = (each for each in {*findings, *by_presented()} if each.record.presented_intermediates)
             for each in sorted(taking, key=_ORDER):
-                before = found.get(each, _Finding())
+                before = findings.get(each, _Finding())
                 if not before.decides and self._presented_budget.take(ASKED_UNITS):
-                    found[each] = self._decide(each, before, self._presented_budget, presented=True)
-        paths = [each.path for each in found.values() if each.path is not None]
+                    findings[each] = self._decide(each, before, self._presented_budget, presented=True)
+        paths = [each.path for each in findings.values() if each.path is not None]
         return sorted(paths, key=BY_REFERENCE)
 
     def _decide(self, trusted_ca: TrustedCA, before: _Finding, budget: Budget, *, presented: bool) -> _Finding:
@@ -132,19 +132,19 @@ class PathSearch:
         """
         if trusted_ca.revocations.lists:
             self._examination.consider_deadlines(trusted_ca.revocations.deadlines)
-        found = before.path
+        best = before.path
         for path in self._paths(trusted_ca, budget, presented=presented):
             if not self._counts(trusted_ca, path, budget):
                 continue
             certificates = tuple([each.certificate for each in path])
             if trusted_ca.revocations.hold_any_of(certificates):
                 return _Finding(TrustPath(trusted_ca, certificates, Reason.CERTIFICATE_REVOKED), decides=True)
-            if found is None or not found.is_sound:
+            if best is None or not best.is_sound:
                 another = self._trust_path(trusted_ca, path, certificates)
-                found = another if found is None or another.is_sound else found
-            if found.is_sound and not trusted_ca.revocations.names_certificates:
-                return _Finding(found, decides=True)
-        return _Finding(found)
+                best = another if best is None or another.is_sound else best
+            if best.is_sound and not trusted_ca.revocations.names_certificates:
+                return _Finding(best, decides=True)
+        return _Finding(best)
 
     def _trust_path(self, trusted_ca: TrustedCA, path: Path, certificates: tuple[Certificate, ...]) -> TrustPath:
         least = Strength.WEAK if trusted_ca.record.weak_signatures else Strength.STRONG
@@ -175,15 +175,15 @@ class PathSearch:
         if flaw is not None:
             self._refuse(Refused(trusted_ca, path, *flaw))
             return False
-        found = self._known.get(path) or self._verify(path, budget)
-        if found is None:
+        verification = self._known.get(path) or self._verify(path, budget)
+        if verification is None:
             return False
-        if found.verdict is Verdict.VERIFIED:
+        if verification.verdict is Verdict.VERIFIED:
             return True
-        if found.verdict in {Verdict.SIGNATURE, Verdict.ANOTHER_PATH}:
+        if verification.verdict in {Verdict.SIGNATURE, Verdict.ANOTHER_PATH}:
             return False
-        reason = _TIME.get(found.verdict, Reason.CERTIFICATE_INVALID)
-        self._refuse(Refused(trusted_ca, path, reason, found.detail, signed=found.signed))
+        reason = _TIME.get(verification.verdict, Reason.CERTIFICATE_INVALID)
+        self._refuse(Refused(trusted_ca, path, reason, verification.detail, signed=verification.signed))
         return False
 
     def _lacks_authority(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
@@ -215,26 +215,28 @@ class PathSearch:
         costs = [each.verification_units for each in (path[1:] or path)]
         if not budget.allows(PATH_UNITS + sum(costs)):
             return None
-        found = self._known[path] = self._examination.verify(path)
+        verification = self._known[path] = self._examination.verify(path)
         certain = _has_one_order(path)
         # OpenSSL verifies the signature next to the anchor first and the end entity's last.
-        done = costs[found.depth :] if certain and found.verdict is Verdict.SIGNATURE else costs
+        done = costs[verification.depth :] if certain and verification.verdict is Verdict.SIGNATURE else costs
         budget.spend(PATH_UNITS + sum(done))
-        failed = certain and found.verdict is Verdict.SIGNATURE and found.depth + 1 < len(path)
-        if found.verdict is not Verdict.VERIFIED and not (failed and self._has_failed_at_an_anchor(path, found)):
+        failed = certain and verification.verdict is Verdict.SIGNATURE and verification.depth + 1 < len(path)
+        if verification.verdict is not Verdict.VERIFIED and not (
+            failed and self._has_failed_at_an_anchor(path, verification)
+        ):
             budget.failures -= 1
         if failed:
-            self._unsigned.add((path[found.depth], path[found.depth + 1].key))
-        return found
+            self._unsigned.add((path[verification.depth], path[verification.depth + 1].key))
+        return verification
 
-    def _has_failed_at_an_anchor(self, path: Path, found: Verification) -> bool:
+    def _has_failed_at_an_anchor(self, path: Path, verification: Verification) -> bool:
         """Return whether the anchor did not sign the certificate below it, after another anchor of that name failed.
 
         A CA with a replaced key has several anchors of one name: that is not a failure of the client.
         """
-        if found.depth + 2 != len(path):
+        if verification.depth + 2 != len(path):
             return False
-        below = path[found.depth]
+        below = path[verification.depth]
         has_failed = below in self._failed_at_anchors
         self._failed_at_anchors.add(below)
         return has_failed
@@ -272,15 +274,15 @@ class PathSearch:
         self, trusted_ca: TrustedCA, path: Path, has_presented: bool, budget: Budget, *, presented: bool
     ) -> list[tuple[Path, bool]]:
         configured = trusted_ca.intermediates.get(path[-1].issuer, ())
-        found = [((*path, each), has_presented) for each in self._issuers(path, configured, budget)]
+        longer = [((*path, each), has_presented) for each in self._issuers(path, configured, budget)]
         if presented:
             sent = [
                 each
                 for each in self._examination.presented_by_subject.get(path[-1].issuer, ())
                 if each not in configured and not trusted_ca.is_anchor(each)
             ]
-            found += [((*path, each), True) for each in self._issuers(path, sent, budget)]
-        return found[:MAX_PATHS]
+            longer += [((*path, each), True) for each in self._issuers(path, sent, budget)]
+        return longer[:MAX_PATHS]
 
     def _issuers(self, path: Path, named: Sequence[PathCertificate], budget: Budget) -> Sequence[PathCertificate]:
         """Return the certificates of `named` that may have issued the last one of `path`, the likely ones first."""

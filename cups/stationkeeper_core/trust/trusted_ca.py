@@ -22,7 +22,7 @@ class TrustedCA:
         record: as given.
         reference: `namespace/name`.
         revocations: what it revokes.
-        order: in which TrustedCAs are asked; those that revoke come first.
+        order: the sort key of the order in which TrustedCAs are asked; those that revoke come first.
         anchors, intermediates: its certificates by their folded subjects; an anchor is never in `intermediates`.
 
     Raises:

@@ -18,10 +18,10 @@ from stationkeeper_core.x509.crl_fields import CrlFields, TooManyEntriesError, r
 from stationkeeper_core.x509.der_reader import SEQUENCE, DerReader
 from stationkeeper_core.x509.extensions import ABSENT, AUTHORITY_KEY_IDENTIFIER, Absence, Extension, find
 from stationkeeper_core.x509.fields import UnreadableFieldError
-from stationkeeper_core.x509.misfiled import explain_crl
 from stationkeeper_core.x509.pem import explained, pem_blocks
 from stationkeeper_core.x509.serial_numbers import pack_serials
 from stationkeeper_core.x509.signing import is_signed_by
+from stationkeeper_core.x509.wrong_format import explain_crl
 
 MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100
@@ -125,14 +125,14 @@ def split_crls(content: bytes) -> tuple[bytes, ...]:
         )
     try:
         blocks = pem_blocks(text)
-        found = tuple(_decoded(*block) for block in blocks[: MAX_CRLS + 1])
+        ders = tuple(_decoded(*block) for block in blocks[: MAX_CRLS + 1])
     except StationkeeperError as error:
         raise StationkeeperError(Reason.MALFORMED_CRL, explained(error.detail, explain_crl(content))) from None
     if not blocks:
         raise StationkeeperError(Reason.MALFORMED_CRL, explained("there is no CRL in it", explain_crl(content)))
     if len(blocks) > MAX_CRLS:
         raise StationkeeperError(Reason.TOO_LARGE, f"there are more than {MAX_CRLS} CRLs")
-    return found
+    return ders
 
 
 def parse_crl(der: bytes) -> Crl:
@@ -254,13 +254,13 @@ def _distribution_point(reader: DerReader) -> tuple[tuple[int, bytes], ...]:
 
 
 def _check_entries(extensions: tuple[Extension, ...]) -> None:
-    for each in extensions:
-        if each.kind == _CERTIFICATE_ISSUER:
+    for extension in extensions:
+        if extension.kind == _CERTIFICATE_ISSUER:
             raise _unsupported("an indirect CRL (an entry names a certificate issuer)")
-        if each.kind == _REASON and _reason(each) == _REMOVE_FROM_CRL:
+        if extension.kind == _REASON and _reason(extension) == _REMOVE_FROM_CRL:
             raise _unsupported("one with an entry removeFromCRL, which only a delta CRL may have")
-        if each.is_critical and each.kind not in _UNDERSTOOD_OF_ENTRIES:
-            raise _unsupported(f"one with the critical entry extension {each.identifier[:_SHOWN]}")
+        if extension.is_critical and extension.kind not in _UNDERSTOOD_OF_ENTRIES:
+            raise _unsupported(f"one with the critical entry extension {extension.identifier[:_SHOWN]}")
 
 
 def _reason(extension: Extension) -> bytes:

@@ -97,17 +97,17 @@ def read_extensions(listed: DerReader) -> tuple[Extension, ...]:
     Raises:
         MalformedDERError: one does not have the form of an extension, or there are more than `MAX_EXTENSIONS`.
     """
-    found: list[Extension] = []
+    extensions: list[Extension] = []
     while listed.at < listed.end:
-        if len(found) == MAX_EXTENSIONS:
+        if len(extensions) == MAX_EXTENSIONS:
             raise MalformedDERError(f"there are more than {MAX_EXTENSIONS}")
         reader = listed.enter(SEQUENCE)
         kind = reader.object_identifier()
         # DER omits the default, but many encoders write `critical FALSE`.
         is_critical = reader.next_tag == BOOLEAN and reader.boolean()
-        found.append(Extension(kind, is_critical, reader.string(OCTET_STRING)))
+        extensions.append(Extension(kind, is_critical, reader.string(OCTET_STRING)))
         reader.finish()
-    return tuple(found)
+    return tuple(extensions)
 
 
 def find(extensions: tuple[Extension, ...], kind: bytes, read: Callable[[DerReader], T]) -> "T | Absence":

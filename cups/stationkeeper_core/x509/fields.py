@@ -29,7 +29,7 @@ _CONSTRUCTED = 0x20
 _UTC_DIGITS, _GENERALIZED_DIGITS = 12, 14
 _FIRST_YEAR_OF_THE_OTHER_CENTURY = 50
 _NULL = element(NULL, b"")
-# As nearly every certificate writes it.
+# The form in which nearly every certificate writes it.
 _VERSION_3 = element(_VERSION, element(INTEGER, b"\2"))
 
 

@@ -35,7 +35,7 @@ _COMMON_NAME = bytes.fromhex("550403")
 _COMMON_NAME_ELEMENT = element(OBJECT_IDENTIFIER, _COMMON_NAME)
 # Before the text: a sequence, a set, a sequence, the identifier, and the header of the text.
 _COMMON_NAME_HEADER = 6 + len(_COMMON_NAME_ELEMENT) + 2
-# Of a whole element whose length is one byte.
+# The maximum bytes of a whole element whose length is one byte.
 _SHORT_FORM = 2 + 127
 _USUAL_TEXTS = {_UTF8, _PRINTABLE}
 _SHORT = {

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
-from stationkeeper_core.x509.misfiled import explain_bytes, explain_text
 from stationkeeper_core.x509.usable import check_usable
+from stationkeeper_core.x509.wrong_format import explain_bytes, explain_text
 
 MAX_PEM_BYTES = 256 * 1024
 MAX_CERTIFICATES = 100
@@ -41,7 +41,7 @@ class Bundle(NamedTuple):
 def parse_certificates(
     text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA
 ) -> tuple[Certificate, ...]:
-    """Return the certificates of `text` in their order, without duplicates; none if there is no block.
+    """Return the certificates of `text` in their order, without duplicates; an empty result if there is no block.
 
     Raises:
         StationkeeperError: as `parse_bundle`, or the error of a certificate that cannot be used.
@@ -70,10 +70,10 @@ def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_
         raise StationkeeperError(
             reason_for_private_key, f"there is a private key at line {line}; remove it and replace that key"
         )
-    found: dict[bytes, Certificate] = {}
+    usable: dict[bytes, Certificate] = {}
     refused: list[StationkeeperError] = []
     for line, body in _blocks(text):
-        if len(found) + len(refused) == MAX_CERTIFICATES:
+        if len(usable) + len(refused) == MAX_CERTIFICATES:
             raise StationkeeperError(
                 Reason.TOO_MANY_CERTIFICATES, f"there are more than {MAX_CERTIFICATES} certificates"
             )
@@ -88,8 +88,8 @@ def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_
                 )
             )
         else:
-            found.setdefault(certificate.der, certificate)
-    return Bundle(tuple(found.values()), tuple(refused))
+            usable.setdefault(certificate.der, certificate)
+    return Bundle(tuple(usable.values()), tuple(refused))
 
 
 def check_no_key(der: bytes, where: str, reason: Reason) -> None:

@@ -24,15 +24,15 @@ def unpack_serials(packed: bytes) -> frozenset[int]:
     Raises:
         ValueError: it is cut short.
     """
-    found: set[int] = set()
+    serials: set[int] = set()
     start = 0
     while start < len(packed):
         begin = start + 1
         start = begin + packed[start]
         if start > len(packed):
             raise ValueError("the serial numbers are cut short")
-        found.add(int.from_bytes(packed[begin:start], "big", signed=True))
-    return frozenset(found)
+        serials.add(int.from_bytes(packed[begin:start], "big", signed=True))
+    return frozenset(serials)
 
 
 def count_serials(packed: bytes) -> int:

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
-from stationkeeper_core.x509.misfiled import explain_bytes, explain_text
 from stationkeeper_core.x509.pem import Bundle, check_no_key, explained, parse_bundle, parse_der_certificate
+from stationkeeper_core.x509.wrong_format import explain_bytes, explain_text
 from stationkeeper_operator.compiling.verdict import Role
 
 _REMEMBERED = 2048
@@ -131,14 +131,14 @@ def _authority_problem(certificate: Certificate, role: Role) -> StationkeeperErr
 def _bundle(content: str | bytes, field: str, private_key_reason: Reason) -> Bundle:
     """Return the certificates of PEM text, or of bytes (PEM text or one DER certificate); at least one."""
     if isinstance(content, bytes) and _is_der(content):
-        found = _parse_der(content, private_key_reason)
+        bundle = _parse_der(content, private_key_reason)
     else:
-        found = _parse(_text(content, field), private_key_reason)
-    if isinstance(found, StationkeeperError):
-        raise StationkeeperError(found.reason, f"{field}: {found.detail}")
-    if not found.certificates and not found.refused:
+        bundle = _parse(_text(content, field), private_key_reason)
+    if isinstance(bundle, StationkeeperError):
+        raise StationkeeperError(bundle.reason, f"{field}: {bundle.detail}")
+    if not bundle.certificates and not bundle.refused:
         raise StationkeeperError(Reason.NO_CERTIFICATE, _without_certificate(content, field))
-    return found
+    return bundle
 
 
 def _text(content: str | bytes, field: str) -> str:

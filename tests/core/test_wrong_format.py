@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.x509.misfiled import explain_bytes, explain_key, explain_text
+from stationkeeper_core.x509.wrong_format import explain_bytes, explain_key, explain_text
 from tests.core.certificates import Signer, ca
 
 
