@@ -54,7 +54,7 @@ DRAIN_SECONDS = 10.0
 # The share of the maximum of connections, below which memory is returned to the kernel.
 CALM_SHARE = 10
 
-# The time, aware; without a call of Python's for it.
+# The time, aware. A partial function costs less than a function written in Python.
 _now = partial(datetime.now, UTC)
 
 _log = logging.getLogger("stationkeeper.cups")

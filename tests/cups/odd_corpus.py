@@ -12,7 +12,7 @@ from tests.core import odd_certificates as odd
 from tests.core.odd_certificates import BASIC_CONSTRAINTS, CA_TRUE, FALSE, KEY_USAGE, TRUE, Parts
 from tests.cups.certificate_corpus import ACCEPTED, EUI, Row
 
-# What a root has beside its basic constraints, with the default written out as no DER encoder would.
+# The extensions of a root, with `critical FALSE` written out, which no DER encoder does.
 _FALSE_WRITTEN_OUT = (
     odd.extension(BASIC_CONSTRAINTS, CA_TRUE, TRUE),
     odd.extension(KEY_USAGE, b"\x03\x02\x01\x06", FALSE),

@@ -243,7 +243,7 @@ async def _tried(behind: Behind, pki: Pki, port: int, tls: ssl.TLSVersion, caplo
     caplog.clear()
     assert not await is_answered(client(pki.b_gateway))
     assert (CLIENT, "UnknownCA") in told(caplog, "handshake refused")
-    # What a client writes into the proxy's headers does not reach CUPS as the proxy's word.
+    # The proxy does not pass on its own headers from a client.
     for form in Form:
         forged = header(form, pki.a_gateway)
         assert not await is_answered(client(pki.b_gateway), forged)

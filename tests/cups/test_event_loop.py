@@ -42,7 +42,7 @@ def test_a_reader_is_called_as_long_as_there_is_something_to_be_read() -> None:
         other.send(b"d")
         await asyncio.sleep(0.01)
         assert read == [b"a", b"b", b"c"]
-        # As a file with another callback.
+        # A second call replaces the callback.
         loop.add_reader(one.fileno(), lambda: read.append(one.recv(9)))
         loop.add_reader(one.fileno(), lambda: read.append(one.recv(8).upper()))
         await asyncio.sleep(0.01)

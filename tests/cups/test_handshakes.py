@@ -158,7 +158,7 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
     strict: dict[str, object] = {"presented_intermediates": False}
     cups.publish([Trusted("a", pki.a, options=strict)], gateways)
     await cups.loaded()
-    # What was presented along is known only after a handshake of TLS 1.3, which then ends without an alert.
+    # In TLS 1.3, the other presented certificates are known only after the handshake, which then ends without an alert.
     refused = "TLSV1_ALERT_UNKNOWN_CA" if tls is ssl.TLSVersion.TLSv1_2 else "RemoteDisconnected"
     assert await forged.alert() == refused
     assert await regular.alert() == refused

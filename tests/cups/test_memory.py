@@ -204,7 +204,7 @@ def test_memory_is_released_in_quiet_times_if_it_is_enough() -> None:
     assert not memory.check()
     calm = True
     assert memory.check()
-    # What is left is in use, and nothing is asked for again.
+    # The remaining memory is in use, so nothing is returned again.
     assert not memory.check()
     resident, free = 75, 0
     assert not memory.check()

@@ -107,7 +107,7 @@ async def test_only_affected_connections_are_closed_with_pauses_for_requests(
     connections.close_untrusted()
     turns = 0
     while len(judged) < OPEN:
-        # What becomes ready in the meantime, a request for one, is served in such a turn of the loop.
+        # In this turn of the loop, sockets that became ready meanwhile are served, for example a request.
         before = len(judged)
         await asyncio.sleep(0)
         turns += len(judged) > before

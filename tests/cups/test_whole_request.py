@@ -45,7 +45,7 @@ class _Seen:
         self.requests: list[Request | str] = []
 
     def answer(self, request: Request, _client: Client) -> Answer | None:
-        # What is read at a glance has no other headers, those of a proxy least of all.
+        # A request that is read without a parser has no other headers, and so none of a proxy.
         assert not forwarded_names(request.headers)
         self.requests.append(replace(request, headers=()))
         return None
@@ -91,7 +91,7 @@ async def test_a_station_s_request_is_read_at_a_glance_as_the_parser_reads_it(re
 
     assert found is not None
     assert found.body == BODY
-    # Cut in two it is the parser's.
+    # If it comes in two pieces, the parser reads it.
     assert await _parsed(request_bytes[:40], request_bytes[40:]) == [found]
     assert await _parsed(request_bytes) == [found]
 

@@ -40,7 +40,7 @@ def main() -> int:
             return 1
         if is_read:
             read += 1
-            # What was read is changed further, so that changes add up.
+            # Keep a readable certificate for further changes, so that changes add up.
             if len(der) < _MAX_BYTES and random.random() < _SHARE_KEPT:
                 if len(pool) < first + _KEPT:
                     pool.append(der)

@@ -33,8 +33,8 @@ class ConnectionLimits:
             finished handshake is closed, while there are not too many handshakes.
         handshakes: the maximum of connections in their handshake. Above it, a new one closes one of a network that has
             more, or the oldest one if that is old enough.
-        waiting: the maximum of connections before their handshake, with silent ones. Above it, the oldest one of the
-            network with the most is closed.
+        waiting: the maximum of connections before their handshake, including silent ones. Above it, the oldest one of
+            the network with the most is closed.
         connections_per_certificate: the maximum per certificate. Above it, its oldest one is closed: a gateway has one
             connection and uses the newest one.
         handshake_seconds: the time for the first byte of a client, and again from its turn to the end of the handshake.

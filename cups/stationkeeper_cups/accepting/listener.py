@@ -2,8 +2,8 @@
 
 A connection is silent, waiting, in its handshake, or settled. While silent or waiting it is only a socket. Its turn
 depends on the other waiting connections. Connections under way come first: only as many handshakes begin as keep the
-server busy. So a slow client delays no other one, and no time is spent on handshakes of clients that will have given up
-before their answer.
+server busy. So a slow client delays no other client, and the server does not waste time on handshakes of clients that
+give up before their answer.
 
 The socket is bound once. The context of a handshake is requested at its turn, so that a change of the server
 credentials or of trust acts on every connection that has not begun.
@@ -129,7 +129,7 @@ class Listener:
 
     @property
     def longest_wait(self) -> float:
-        """The seconds that the first of these has waited."""
+        """The seconds that the first waiting connection has waited."""
         return self._waiting_stage.oldest_for(self._loop.time())
 
     def stop(self) -> None:
@@ -238,7 +238,7 @@ class Listener:
     def on_timeout(self, arrival: Arrival, stage: Stage) -> None:
         """Close a connection that was silent, or waited, for too long."""
         if stage is self._silent_stage:
-            self._close_silent(arrival, f"not done within {stage.seconds:g} s")
+            self._close_silent(arrival, f"no first byte within {stage.seconds:g} s")
         else:
             self._drop(arrival, Dropped.WAITED_TOO_LONG)
 

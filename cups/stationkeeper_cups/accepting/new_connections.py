@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 
 # The maximum in one iteration of the event loop. Connections under way continue between the iterations, so a small
-# number gives earlier answers. Above about eight times the capacity, the rest stays in the kernel, which drops it
-# more cheaply.
+# number gives earlier answers. If about eight times more connections arrive than the server can handle, the others stay
+# in the kernel, which drops them at less cost.
 ACCEPTED_AT_ONCE = 32
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}

@@ -61,11 +61,11 @@ def read_networks(text: str) -> Networks:
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
-        found = ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"{text[:80]!a} is not a network in CIDR notation: {error}") from None
-    if not found.prefixlen:
+    if not network.prefixlen:
         raise ValueError(f"{text} contains every address; set only the networks of the proxies")
-    if isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped is not None:
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise ValueError(f"{text} is an IPv4 network; write it in the IPv4 form")
-    return found
+    return network

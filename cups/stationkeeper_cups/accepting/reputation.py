@@ -1,8 +1,9 @@
-"""The recent results of connections by network and certificate; they decide which ones wait under overload.
+"""The recent results of connections by network and certificate; they decide which connections wait under overload.
 
 An address may stand for one gateway, for thousands behind a NAT or a node, or for a client that connects without end.
-The results of the connections tell them apart. A connection that ends with an answer counts for its network, any other
-one against it. A certificate that connects again and again counts against it too, because a gateway asks only once.
+The results of its connections show which case it is. A connection that ends with an answer counts for its network, any
+other one against it. A certificate that connects again and again counts against it too, because a gateway asks only
+once.
 
 Without overload, this refuses no client.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Hashable
 
 # The time after which a sum counts half.
 HALF_LIFE_SECONDS = 10.0
-# The connections without an answer that any network may have, in addition to as many as it has with an answer.
+# A network keeps a good reputation with this many more connections without an answer than with an answer.
 FREE_FAILURES = 16.0
 # The connections of one certificate; a gateway that fails tries again after a minute.
 MAX_PER_CERTIFICATE = 8.0

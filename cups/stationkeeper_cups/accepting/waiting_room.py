@@ -1,8 +1,8 @@
 """The order of connections that wait for their handshake, and which one is closed if there are too many.
 
 While all waits are short, the first connection is served first. A longer wait means overload; then the newest one is
-served first. Its client will wait the longest for an answer, while a client that has waited long gives up soon, and the
-work for it would be lost.
+served first. The newest client still waits for its answer the longest; a client that has waited long gives up soon, and
+the work for it would be lost.
 
 Networks with a bad reputation share a small part of the turns, and take turns within it.
 """
@@ -53,31 +53,31 @@ class WaitingRoom(Generic[W]):
     def __iter__(self) -> Iterator[W]:
         return iter(self.by_network)
 
-    def __contains__(self, one: W) -> bool:
-        return one in self._good or one in self._others.get(one.network, ())
+    def __contains__(self, connection: W) -> bool:
+        return connection in self._good or connection in self._others.get(connection.network, ())
 
-    def enter(self, one: W, now: float) -> None:
-        """Add one that waits from `now` on."""
-        self.by_network.add(one.network, one)
-        if self._is_good(one.network):
-            self._good[one] = now
+    def enter(self, connection: W, now: float) -> None:
+        """Add a connection that waits from `now` on."""
+        self.by_network.add(connection.network, connection)
+        if self._is_good(connection.network):
+            self._good[connection] = now
         else:
-            self._others.setdefault(one.network, OrderedDict())[one] = now
+            self._others.setdefault(connection.network, OrderedDict())[connection] = now
 
-    def leave(self, one: W) -> None:
-        """Remove one."""
-        if not self.by_network.discard(one.network, one):
+    def leave(self, connection: W) -> None:
+        """Remove a connection."""
+        if not self.by_network.discard(connection.network, connection):
             return
-        if one in self._good:
-            del self._good[one]
+        if connection in self._good:
+            del self._good[connection]
             return
-        same = self._others[one.network]
-        del same[one]
+        same = self._others[connection.network]
+        del same[connection]
         if not same:
-            del self._others[one.network]
+            del self._others[connection.network]
 
     def waited(self, now: float) -> float:
-        """Return the seconds that the first one with a good reputation has waited."""
+        """Return the seconds that the first connection of a network with a good reputation has waited."""
         oldest = next(iter(self._good.values()), None)
         return 0.0 if oldest is None else now - oldest
 
@@ -86,36 +86,36 @@ class WaitingRoom(Generic[W]):
         return self.waited(now) > OVERLOAD_SECONDS
 
     def next(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
-        """Return the next one to serve; it stays in the room until `leave`. None if none may begin.
+        """Return the next connection to serve, which stays in the room until `leave`; None if no connection may begin.
 
         Args:
             now: the time in the seconds of `enter`.
-            may_begin: returns whether there is a place for one.
+            may_begin: returns whether there is a place for a connection.
         """
         self._turn = (self._turn + 1) % TURNS
         of_good, of_others = self._next_of_good, self._next_of_others
         for choice in (of_others, of_good) if self._turn == 0 else (of_good, of_others):
-            found = choice(now, may_begin)
-            if found is not None:
-                return found
+            chosen = choice(now, may_begin)
+            if chosen is not None:
+                return chosen
         return None
 
     def one_to_close(self) -> W | None:
-        """Return the one to close if there are too many: the oldest of a network with the most."""
+        """Return the connection to close if there are too many: the oldest one of a network with the most."""
         return self.by_network.oldest_of_the_most()
 
     def _next_of_good(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
         demoted: list[W] = []
-        found: W | None = None
-        for one in islice(reversed(self._good) if self.is_overloaded(now) else self._good, MOST_CHECKED):
-            if not self._is_good(one.network):
-                demoted.append(one)
-            elif may_begin(one):
-                found = one
+        chosen: W | None = None
+        for connection in islice(reversed(self._good) if self.is_overloaded(now) else self._good, MOST_CHECKED):
+            if not self._is_good(connection.network):
+                demoted.append(connection)
+            elif may_begin(connection):
+                chosen = connection
                 break
-        for one in demoted:
-            self._others.setdefault(one.network, OrderedDict())[one] = self._good.pop(one)
-        return found
+        for connection in demoted:
+            self._others.setdefault(connection.network, OrderedDict())[connection] = self._good.pop(connection)
+        return chosen
 
     def _next_of_others(self, _now: float, may_begin: Callable[[W], bool]) -> W | None:
         for network in list(islice(self._others, MOST_CHECKED)):

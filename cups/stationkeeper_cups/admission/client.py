@@ -27,7 +27,7 @@ class Client(Protocol):
 
     @property
     def tls(self) -> ClientTLS | None:
-        """Return its TLS connection; None before the first byte of it."""
+        """Return its TLS connection; None before its first byte."""
 
 
 @dataclass

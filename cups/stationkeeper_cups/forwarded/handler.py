@@ -1,7 +1,8 @@
 """Answer requests that a proxy forwards, and refuse a proxy's headers on other ports.
 
-A client that a handshake would refuse gets no answer: the connection is closed. An error of a proxy has the same
-result, because a Basics Station drops its credentials at any status but 200. The proxy must do the same.
+A client that a handshake would refuse gets no answer: the connection is closed. A request with an error of the proxy
+gets no answer either, because a Basics Station drops its credentials at any status but 200. The proxy must close the
+connection too, instead of sending an error status.
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -64,7 +65,7 @@ class ForwardedHandler:
         return chain
 
     def malformed(self, detail: str, client: Client) -> Answer | None:
-        """Return the answer to what is no HTTP request."""
+        """Return the answer to bytes that are not an HTTP request."""
         return self._inner.malformed(detail, client)
 
     def too_slow(self, seconds: float, client: Client) -> Answer | None:
@@ -98,7 +99,7 @@ class WithoutProxies:
         return self._refusals.request(client.peer, error, certificate)
 
     def malformed(self, detail: str, client: Client) -> Answer | None:
-        """Return the answer to what is no HTTP request."""
+        """Return the answer to bytes that are not an HTTP request."""
         return self._inner.malformed(detail, client)
 
     def too_slow(self, seconds: float, client: Client) -> Answer | None:

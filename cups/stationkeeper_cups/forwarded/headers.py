@@ -113,15 +113,15 @@ def _of_envoy(value: bytes) -> tuple[bytes, ...]:
 
 def _pairs(value: bytes) -> Iterable[tuple[bytes, bytes]]:
     """Return the names and values of the only element (Envoy appends one element for each proxy on the way)."""
-    place, found = 0, []
+    place, pairs = 0, []
     while True:
         pair = _PAIR.match(value, place)
         if pair is None:
             raise _invalid("it is not a list of pairs")
-        found.append((pair[1], pair[3] if pair[2] is None else re.sub(rb"\\(.)", rb"\1", pair[2])))
+        pairs.append((pair[1], pair[3] if pair[2] is None else re.sub(rb"\\(.)", rb"\1", pair[2])))
         place = pair.end()
         if place == len(value):
-            return found
+            return pairs
         if value[place : place + 1] == b",":
             raise _invalid("it has several clients; set `forward_client_cert_details: SANITIZE_SET`")
         if value[place : place + 1] != b";":
@@ -141,14 +141,14 @@ def _of_nginx(value: bytes) -> tuple[bytes, ...]:
 
 def _escaped(value: bytes) -> tuple[bytes, ...]:
     """Read percent-encoded PEM."""
-    text, place, found = unquote_to_bytes(value), 0, []
+    text, place, certificates = unquote_to_bytes(value), 0, []
     while place < len(text):
         block = _PEM.match(text, place)
         if block is None:
             raise _invalid("it is not PEM with only certificates")
-        found.append(_der(block[1].replace(b"\r", b"").replace(b"\n", b"")))
+        certificates.append(_der(block[1].replace(b"\r", b"").replace(b"\n", b"")))
         place = block.end()
-    return _bounded(found)
+    return _bounded(certificates)
 
 
 def _der(text: bytes) -> bytes:

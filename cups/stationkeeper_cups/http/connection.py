@@ -27,10 +27,10 @@ from stationkeeper_cups.tls.transport import TLSTransport
 MAX_AHEAD_BYTES = 32 * 1024
 
 _MAX_LINE_BYTES = 2048
-# The parser's own flow control begins beyond all that is ever handed to it.
+# The parser never gets so many bytes, so its own flow control never begins.
 _PARSER_BYTES = 1024 * 1024
 
-# By its class a member of this kind is found by a call.
+# A constant, because each access to `HTTPStatus.OK` costs a call.
 _OK = HTTPStatus.OK
 
 _log = logging.getLogger("stationkeeper.cups.http")
@@ -81,7 +81,7 @@ class Handler(Protocol):
         """Return the answer; None to close the connection without one."""
 
     def malformed(self, detail: str, client: Client) -> Answer | None:
-        """Return the answer to what is no HTTP request."""
+        """Return the answer to bytes that are not an HTTP request."""
 
     def too_slow(self, seconds: float, client: Client) -> Answer | None:
         """Return the answer to a request whose body has not come in time."""

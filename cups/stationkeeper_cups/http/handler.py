@@ -4,8 +4,8 @@ A refusal for a fault of the client gets 400, 403, 404, 405 or 413 and one short
 the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials, but it retries
 after a lost connection.
 
-With token authentication on, a client without a certificate is judged by its token. If there is a certificate, only
-the certificate decides, also if a token comes with it.
+With token authentication on, a client without a certificate is judged by its token. If there is a certificate, only the
+certificate decides, even if a token comes with it.
 
 A visit is remembered, logged and counted after its answer is written to a client that still listens.
 Source: the CUPS protocol, how the client behaves.
@@ -37,7 +37,7 @@ from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
-# By its class a member of this kind is found by a call.
+# A constant, because each access to `HTTPStatus.OK` costs a call.
 _OK = HTTPStatus.OK
 
 _log = logging.getLogger("stationkeeper.cups.update_info")
@@ -93,7 +93,7 @@ class UpdateInfoHandler:
             self._metrics.request_seconds.observe(time.perf_counter() - begun)
 
     def malformed(self, detail: str, client: Client) -> Answer | None:
-        """Return the answer to what is no HTTP request."""
+        """Return the answer to bytes that are not an HTTP request."""
         return self._refuse(client, StationkeeperError(Reason.MALFORMED_REQUEST, f"not HTTP: {detail}"))
 
     def too_slow(self, seconds: float, client: Client) -> Answer | None:

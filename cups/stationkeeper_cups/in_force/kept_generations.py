@@ -35,14 +35,14 @@ class KeptGenerations:
             return {}
         try:
             with self._file.open("rb") as file:
-                found = msgspec.json.decode(file.read(_MAX_BYTES), type=dict[str, int])
+                generations = msgspec.json.decode(file.read(_MAX_BYTES), type=dict[str, int])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             fields = {"file": str(self._file), "detail": str(error)}
             _log.error("cannot read which generations were in force", extra={"fields": fields})
             return {}
-        return {document: number for document, number in found.items() if 0 <= number <= MAX_GENERATION}
+        return {document: number for document, number in generations.items() if 0 <= number <= MAX_GENERATION}
 
     def write(self, generations: Mapping[str, int]) -> None:
         """Store the generations by document; a failure is only logged, because serving gateways is more important."""

@@ -148,15 +148,15 @@ def check_for_stations(credentials: ServerCredentials) -> None:
 def _chain(credentials: ServerCredentials) -> tuple[Certificate, ...]:
     """Return all certificates of tls.crt, at least one."""
     try:
-        found = tuple(parse_certificate(base64.b64decode(each)) for each in _BLOCK.findall(credentials.certificates))
+        chain = tuple(parse_certificate(base64.b64decode(each)) for each in _BLOCK.findall(credentials.certificates))
     except (ValueError, StationkeeperError) as error:
-        found, problem = (), str(error)
+        chain, problem = (), str(error)
     else:
         problem = _form_of(credentials.certificates)
-    if not found:
+    if not chain:
         detail = f"tls.crt is not a chain of PEM certificates: {problem}"
         raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail)
-    return found
+    return chain
 
 
 def _form_of(content: bytes) -> str:

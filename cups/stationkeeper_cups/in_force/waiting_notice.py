@@ -44,7 +44,7 @@ class WaitingNotice:
         self._due = now + AGAIN_SECONDS
         if missing := self._missing():
             fields = {"missing": ", ".join(missing), "where": self._where, "secrets": self._secrets()}
-            _log.warning("waiting: gateways cannot connect before these are there", extra={"fields": fields})
+            _log.warning("waiting: gateways cannot connect until these exist", extra={"fields": fields})
 
 
 def secrets_of(missing: Sequence[str], server_tls: str) -> str:

@@ -76,7 +76,7 @@ class AddressRates:
 
 
 @dataclass(eq=False)
-class _Held:
+class _ServedConnection:
     """A connection, its client and its server objects.
 
     Attributes:
@@ -119,7 +119,7 @@ class InternalPort:
         self._bounds = bounds
         self._rates = AddressRates(bounds.a_second, bounds.burst, clock)
         self._lines = LogBudget(clock)
-        self._held: list[_Held] = []
+        self._served: list[_ServedConnection] = []
         self._accepting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -130,7 +130,7 @@ class InternalPort:
 
     async def stop(self) -> None:
         """Stop accepting, and close all connections."""
-        tasks = [each for each in (self._accepting, *(held.task for held in self._held)) if each is not None]
+        tasks = [each for each in (self._accepting, *(served.task for served in self._served)) if each is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -138,9 +138,9 @@ class InternalPort:
 
     def mark_authenticated(self, protocol: object) -> None:
         """Record that the client of `protocol` has the token: its connection is not closed for other ones."""
-        for held in self._held:
-            if held.protocol is protocol:
-                held.authenticated = True
+        for served in self._served:
+            if served.protocol is protocol:
+                served.authenticated = True
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -162,47 +162,47 @@ class InternalPort:
             self._log_problem(address, "it opens too many connections a second")
             return
         self._make_room(address)
-        held = _Held(address, connection)
-        held.task = asyncio.get_running_loop().create_task(self._serve(held))
-        held.task.add_done_callback(lambda done: self._ended(held, done))
-        self._held.append(held)
+        served = _ServedConnection(address, connection)
+        served.task = asyncio.get_running_loop().create_task(self._serve(served))
+        served.task.add_done_callback(lambda done: self._ended(served, done))
+        self._served.append(served)
 
     def _make_room(self, address: str) -> None:
-        self._held = [held for held in self._held if held.connection.fileno() >= 0]
-        counts = Counter(held.address for held in self._held)
+        self._served = [served for served in self._served if served.connection.fileno() >= 0]
+        counts = Counter(served.address for served in self._served)
         if counts[address] >= self._bounds.of_one_address:
             crowded = address
-        elif len(self._held) >= self._bounds.connections:
+        elif len(self._served) >= self._bounds.connections:
             crowded = counts.most_common(1)[0][0]
         else:
             return
-        of_address = [held for held in self._held if held.address == crowded]
+        of_address = [served for served in self._served if served.address == crowded]
         # The oldest one without the token; probes and scrapes get their answers within milliseconds.
-        victim = min(of_address, key=lambda held: held.authenticated)
-        self._held.remove(victim)
-        # Whatever state it is in, it sees the end of the connection; to cancel a handshake that has not begun yet would
-        # leave its buffers behind until a timeout.
+        victim = min(of_address, key=lambda served: served.authenticated)
+        self._served.remove(victim)
+        # Its task sees the end of the connection in any state. If a task were cancelled before its handshake, its
+        # buffers would stay until a timeout.
         _reset_on_close(victim.connection)
         with contextlib.suppress(OSError):
             victim.connection.shutdown(socket.SHUT_RDWR)
         self._log_problem(crowded, "it has too many connections; the oldest one is closed")
 
-    async def _serve(self, held: _Held) -> None:
+    async def _serve(self, served: _ServedConnection) -> None:
         try:
             async with asyncio.timeout(self._bounds.handshake_seconds):
-                await _readable(held.connection)
-            if not held.connection.recv(1, socket.MSG_PEEK):
+                await _readable(served.connection)
+            if not served.connection.recv(1, socket.MSG_PEEK):
                 return
-            await self._serve_tls(held)
+            await self._serve_tls(served)
         except OSError as error:
             # Not logged: any pod of the cluster can make a handshake fail. The frames of the error refer to it and to
             # the buffers of the connection, which would stay until the garbage collection.
             traceback.clear_frames(error.__traceback__)
 
-    async def _serve_tls(self, held: _Held) -> None:
-        transport, held.protocol = await asyncio.get_running_loop().connect_accepted_socket(
+    async def _serve_tls(self, served: _ServedConnection) -> None:
+        transport, served.protocol = await asyncio.get_running_loop().connect_accepted_socket(
             self._server,
-            held.connection,
+            served.connection,
             ssl=self._context,
             ssl_handshake_timeout=self._bounds.handshake_seconds,
             ssl_shutdown_timeout=self._bounds.handshake_seconds,
@@ -210,19 +210,19 @@ class InternalPort:
         try:
             for _ in range(math.ceil(self._bounds.lifetime_seconds / _CHECK_SECONDS)):
                 # The place is free when the socket is closed: until then the TLS buffers stay in memory.
-                if held.connection.fileno() < 0:
+                if served.connection.fileno() < 0:
                     break
                 await asyncio.sleep(_CHECK_SECONDS)
         finally:
-            _reset_on_close(held.connection)
+            _reset_on_close(served.connection)
             # Python before 3.11.4 cannot abort what has ended: its transport then has no TLS any more.
             with contextlib.suppress(AttributeError):
                 transport.abort()
 
-    def _ended(self, held: _Held, task: asyncio.Task[None]) -> None:
-        if held in self._held:
-            self._held.remove(held)
-        held.connection.close()
+    def _ended(self, served: _ServedConnection, task: asyncio.Task[None]) -> None:
+        if served in self._served:
+            self._served.remove(served)
+        served.connection.close()
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.error("a connection of the internal port failed", exc_info=failure)
 

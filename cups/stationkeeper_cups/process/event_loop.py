@@ -16,7 +16,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any, TypeVarTuple, Unpack
 
-# By epoll's numbers; there may be none, see `new_event_loop`.
+# The numbers of EPOLLIN and EPOLLOUT; a system may have no epoll, see `new_event_loop`.
 _IN, _OUT = 0x001, 0x004
 
 _Socket = Any  # An int, or what has a `fileno`: typeshed's name for it is private.
@@ -84,10 +84,10 @@ class EpollSelector(BaseSelector):
             else:
                 self._epoll.unregister(number)
         except OSError:
-            # It was closed before: the kernel has left it out by itself.
+            # The file was closed before, and the kernel has removed it by itself.
             pass
 
-    # What asyncio uses for its own.
+    # The methods that asyncio uses for its own files.
 
     def register(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:
         """Watch a file.
@@ -154,14 +154,15 @@ class EpollSelector(BaseSelector):
 
     def _handle(self, ready: list[tuple[int, int]]) -> list[tuple[SelectorKey, int]]:
         """Call the callbacks of ready files; return the other ready files with their events."""
-        found: list[tuple[SelectorKey, int]] = []
+        others: list[tuple[SelectorKey, int]] = []
         for number, mask in ready:
             if number in self._keys:
                 key = self._keys[number]
-                found.append((key, key.events & _events(mask)))
+                others.append((key, key.events & _events(mask)))
                 continue
-            # Asked for only now: a callback before may have closed it, or opened another of this number, which finds
-            # that there is nothing to read. An error or a hang-up is reported to the reader and to the writer.
+            # Look up the callback only now: an earlier callback may have closed this file, or opened another file with
+            # the same number, which then has nothing to read. An error or a hang-up is reported to the reader and to
+            # the writer.
             try:
                 if mask & ~_OUT and number in self._readers:
                     self._readers[number]()
@@ -169,7 +170,7 @@ class EpollSelector(BaseSelector):
                     self._writers[number]()
             except Exception as error:
                 self._failed(error)
-        return found
+        return others
 
     def close(self) -> None:
         """Close the epoll object."""
@@ -193,14 +194,14 @@ class EpollSelector(BaseSelector):
 class EpollLoop(asyncio.SelectorEventLoop):
     """asyncio's loop with direct calls of readers and writers."""
 
-    # As asyncio's own, without a call of Python's for it.
+    # The same clock as asyncio's own method, without a call of a function written in Python.
     time = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
         self._callbacks = EpollSelector(self._callback_failed)
         super().__init__(self._callbacks)
 
-    # What a callback may give the loop to do; from other threads it comes by a file.
+    # The ways in which a callback queues work. Other threads queue work through a file, which ends `select` too.
 
     def call_soon(
         self, callback: Callable[[Unpack[_Arguments]], object], *args: *_Arguments, context: Context | None = None
@@ -237,7 +238,8 @@ class EpollLoop(asyncio.SelectorEventLoop):
 
     def remove_reader(self, fd: _Socket) -> bool:
         """Remove the callback of `add_reader`; return whether there was one."""
-        # asyncio takes back by this method what it has added for a call such as `sock_recv` by one of its own.
+        # asyncio also removes readers with this method that it added by its own `_add_reader`, for a call such as
+        # `sock_recv`.
         number = fd if type(fd) is int else _number(fd)
         return self._callbacks.call_no_reader(number) or super().remove_reader(fd)
 

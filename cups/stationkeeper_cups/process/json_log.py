@@ -25,7 +25,7 @@ class LeanRecord(logging.LogRecord):
         pathname: str,
         lineno: int,
         msg: object,
-        args: Any,  # typeshed's type for them is wider than what comes
+        args: Any,  # typeshed's type is wider than the real values
         exc_info: Any,
         func: str | None = None,
         sinfo: str | None = None,
@@ -68,9 +68,10 @@ class LineHandler(logging.Handler):
 
 def log_as_json(level: str) -> None:
     """Write all log records from `level` on as JSON, with warnings of libraries."""
-    # Nothing of these is in a line, and each costs time in every record.
+    # A line has none of these values, and each value costs time in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.setLogRecordFactory(LeanRecord)
     logging.basicConfig(level=level, handlers=[LineHandler()], force=True)
-    # cryptography warns of names in certificates that are longer than they should be; those are in the field.
+    # The package cryptography warns of names in certificates that are longer than the standard allows; gateways in use
+    # have them.
     logging.captureWarnings(capture=True)

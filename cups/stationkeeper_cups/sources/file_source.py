@@ -119,26 +119,26 @@ class FileSource:
 
 
 def _marks(folders: _Paths) -> _Fingerprint:
-    found: list[tuple[int, int, int]] = []
+    marks: list[tuple[int, int, int]] = []
     for folder in folders:
         try:
             each = os.stat(folder)  # noqa: PTH116 - a third of the cost of Path.stat
         except OSError:
             continue
-        found.append((each.st_ino, each.st_mtime_ns, each.st_size))
-    return tuple(found)
+        marks.append((each.st_ino, each.st_mtime_ns, each.st_size))
+    return tuple(marks)
 
 
 def _fingerprint(paths: _Paths) -> _Fingerprint | None:
     try:
-        found = [os.stat(path) for path in paths]  # noqa: PTH116 - a third of the cost of Path.stat
+        statuses = [os.stat(path) for path in paths]  # noqa: PTH116 - a third of the cost of Path.stat
     except FileNotFoundError:
         return None
-    for path, each in zip(paths, found, strict=True):
+    for path, each in zip(paths, statuses, strict=True):
         # Opening a pipe would block the server until another process writes to it.
         if not stat.S_ISREG(each.st_mode):
             raise OSError(f"{path} is not a regular file")
-    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in statuses)
 
 
 def _read(path: Path) -> bytes:

@@ -46,16 +46,16 @@ def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
     place, size = _LENGTH_BYTES, len(body)
     if (body[0] << 16 | body[1] << 8 | body[2]) != size - _LENGTH_BYTES:
         return None
-    found: list[bytes] = []
+    certificates: list[bytes] = []
     while place < size:
         begin = place + _LENGTH_BYTES
-        if begin > size or len(found) == MAX_CERTIFICATES:
+        if begin > size or len(certificates) == MAX_CERTIFICATES:
             return None
         place = begin + (body[place] << 16 | body[place + 1] << 8 | body[place + 2])
         if place > size:
             return None
-        found.append(body[begin:place])
-    return tuple(found)
+        certificates.append(body[begin:place])
+    return tuple(certificates)
 
 
 def leaves_no_room(received: bytes, path_bytes: int) -> bool:
@@ -117,7 +117,7 @@ def _places(received: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
 
 def _handshake(received: bytes) -> bytes:
     """Return the handshake messages of all complete records before the client's encryption."""
-    found = bytearray()
+    messages = bytearray()
     place, size = 0, len(received)
     while place + _RECORD_HEADER <= size:
         kind, begin = received[place], place + _RECORD_HEADER
@@ -125,8 +125,8 @@ def _handshake(received: bytes) -> bytes:
         if place > size or kind == _CHANGE_CIPHER_SPEC:
             break
         if kind == HANDSHAKE:
-            found += received[begin:place]
-    return bytes(found)
+            messages += received[begin:place]
+    return bytes(messages)
 
 
 def _message(stream: bytes, wanted: int) -> bytes | None:

@@ -116,7 +116,7 @@ class TLSConnection:
         self._ssl.set_app_data(self)
         self._judge = judge
         self._received = bytearray()
-        # The bytes of these that OpenSSL has got.
+        # The number of these bytes that OpenSSL has got.
         self._given = 0
         self._was_checked = False
         self._is_between_records = False
@@ -182,15 +182,15 @@ class TLSConnection:
 
     def data_to_send(self) -> bytes:
         """Return the next bytes for the client, each byte once."""
-        found = b""
+        to_send = b""
         while True:
             try:
                 more = self._ssl.bio_read(_OUT_BYTES)
             except SSL.Error:
-                return found
-            found = found + more if found else more
+                return to_send
+            to_send = to_send + more if to_send else more
             if len(more) < _OUT_BYTES:
-                return found
+                return to_send
 
     def release(self) -> None:
         """Drop the objects of the handshake; call it too if the connection is closed in its handshake."""
@@ -278,21 +278,21 @@ class TLSConnection:
 
     def _plain(self, *, is_one_record: bool = False) -> bytes:
         """Read all plain bytes; if exactly one record came in, one read of OpenSSL is enough."""
-        found = b""
-        while not (found and is_one_record):
+        plain = b""
+        while not (plain and is_one_record):
             try:
                 more = self._ssl.recv(_READ_BYTES)
             except SSL.WantReadError:
-                return found if self.state is State.OPEN else b""
+                return plain if self.state is State.OPEN else b""
             except SSL.ZeroReturnError:
-                answer = found if self.state is State.OPEN else b""
+                answer = plain if self.state is State.OPEN else b""
                 self.state = State.PEER_ENDED if self.state is State.OPEN else State.CLOSED
                 return answer
             except SSL.Error as error:
                 self._fail(Reason.HANDSHAKE_FAILED, f"TLS: {explain(error)}")
                 return b""
-            found = found + more if found else more
-        return found if self.state is State.OPEN else b""
+            plain = plain + more if plain else more
+        return plain if self.state is State.OPEN else b""
 
     def examine(self, certificate: crypto.X509, error: int, depth: int) -> bool:
         """Return whether OpenSSL continues the handshake at `error` on the certificate at `depth` of its path.
@@ -318,14 +318,14 @@ class TLSConnection:
 
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
     """Answer OpenSSL's callback for each error and each certificate of its path."""
-    found: TLSConnection | None = connection.get_app_data()
-    if found is None:
+    tls: TLSConnection | None = connection.get_app_data()
+    if tls is None:
         return False
     # OpenSSL calls this several times in each handshake; after the client is accepted, the answer is known.
-    if found.verdict is not None and found.verdict.refusal is None:
+    if tls.verdict is not None and tls.verdict.refusal is None:
         return True
     try:
-        return found.examine(certificate, error, depth)
+        return tls.examine(certificate, error, depth)
     except crypto.Error:
         return False
 

@@ -50,7 +50,8 @@ def gateway_context(credentials: ServerCredentials, *, certificate_optional: boo
     # OpenSSL's path ends at the leaf: what else a client presents costs no signature and no comparison of names here.
     # (-1 stands for OpenSSL's default. With another depth the path is longer, and nothing else changes.)
     context.set_verify_depth(_LEAF_ALONE)
-    # OpenSSL would ask again, because no issuer can verify the end-entity certificate: it already asked about that.
+    # Without this flag, OpenSSL would call `verify` once more, because no issuer can verify the end-entity certificate.
+    # It has already called it for the missing issuer.
     store = context.get_cert_store()
     if store is not None:
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)

@@ -69,7 +69,7 @@ class Stage:
 
     def expire(self, now: float) -> None:
         """Call `time_is_up` of each connection whose time has ended."""
-        # All at once: to find the first one again after each removal takes time by the square of their number.
+        # Collect them all first: to look for the first one again after each removal would take quadratic time.
         for connection in [each for each, _ in takewhile(lambda each: each[1] <= now, self._due.items())]:
             # The end of an earlier connection may have ended this one, or moved it.
             if self._due.get(connection, math.inf) <= now:

@@ -66,7 +66,8 @@ class TLSTransport(asyncio.Transport):
     ) -> None:
         self._loop = loop
         self._socket = accepted
-        # The event loop formats what it does not know yet into a message, which a number keeps short.
+        # With a number instead of the socket, the event loop formats a shorter message when it does not know the file
+        # yet.
         self._number = accepted.fileno()
         self._host = host
         self._protocol: asyncio.Protocol | None = None
@@ -139,7 +140,7 @@ class TLSTransport(asyncio.Transport):
         self._is_closing = True
         self._close_socket(None)
 
-    # For those that decide.
+    # The interface for the listener and the HTTP connection.
 
     @property
     def still_listens(self) -> bool:
@@ -174,7 +175,7 @@ class TLSTransport(asyncio.Transport):
     def time_is_up(self, stage: Stage) -> None:
         """Close a connection whose stage took too long."""
         if stage is self._host.handshake:
-            self.time_out(f"not done within {stage.seconds:g} s")
+            self.time_out(f"the TLS handshake was not done within {stage.seconds:g} s")
         else:
             self.abort()
 
@@ -374,5 +375,5 @@ class TLSTransport(asyncio.Transport):
             pass
         self._host.closed(self)
         if self._protocol is not None:
-            # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
+            # Called at once. asyncio's own transports call it later, which costs one more iteration of the event loop.
             self._protocol.connection_lost(error)
