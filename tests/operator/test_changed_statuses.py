@@ -10,7 +10,7 @@ from stationkeeper_operator.compiling.world_changes import ResourceChange, World
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
-from tests.operator.test_resource_store import gateway
+from tests.operator.test_resource_store import TOKEN, gateway, read, secret
 
 
 def test_changed_statuses_are_returned_apart_and_without_the_state_before() -> None:
@@ -56,6 +56,27 @@ def test_nothing_is_kept_of_resources_that_came_and_went_between_two_turns() -> 
     found = store.changes()
     assert found.before == {gateway(1, "stays").key: gateway(1, "stays")}
     assert found.after == {}
+
+
+def test_nothing_is_kept_of_secrets_that_were_named_for_a_while_between_two_turns() -> None:
+    store = ResourceStore()
+    store.put(gateway(1))
+    read(store, secret(1))
+    assert store.changes().referenced == {TOKEN: secret(1)}
+    store.remove(gateway(2))
+    store.put(gateway(3))
+    read(store, secret(1))
+    assert store.changes().referenced == {TOKEN: secret(1)}
+    store.remove(gateway(4))
+    assert store.changes().referenced == {TOKEN: None}
+    for version in range(5, 50, 2):
+        store.put(gateway(version))
+        read(store, secret(1))
+        store.remove(gateway(version + 1))
+    assert store.changes().referenced == {}
+    store.put(gateway(60))
+    read(store, None)
+    assert store.changes().referenced == {TOKEN: None}
 
 
 def test_a_return_of_everything_says_what_was_deleted_or_changed_just_before() -> None:

@@ -35,8 +35,9 @@ class ReferenceIndex:
         self._read: dict[Reference, frozenset[str]] = {}
         self._unresolved: set[Reference] = set()
         self._reports: Counter[Reference] = Counter()
-        # The changes since `take_changed`; None if everything must be returned.
-        self._changed: set[Reference] | None = None
+        # The changes since `take_changed`, and whether the object was known at that call. None if
+        # everything must be returned.
+        self._changed: dict[Reference, bool] | None = None
 
     @property
     def unresolved(self) -> frozenset[Reference]:
@@ -71,21 +72,21 @@ class ReferenceIndex:
         """Return whether a resource uses that object to decide which clients are accepted."""
         return self._admitting[reference] > 0
 
-    def replace(self, held: Resource | None, resource: Resource | None) -> None:
+    def replace(self, earlier: Resource | None, resource: Resource | None) -> None:
         """Count the references of a resource in place of its earlier version.
 
         Args:
-            held: the earlier counted resource; None for a new one.
+            earlier: the earlier counted resource; None for a new one.
             resource: the present resource; None if it no longer exists.
         """
         new: _Names = reference_keys(resource) if resource is not None else ()
-        old: _Names = reference_keys(held) if held is not None else ()
+        old: _Names = reference_keys(earlier) if earlier is not None else ()
         if not new and not old:
             return
         if resource is not None:
             self._admitting.update(admitting_references(resource))
-        if held is not None:
-            self._admitting.subtract(admitting_references(held))
+        if earlier is not None:
+            self._admitting.subtract(admitting_references(earlier))
         for reference, key in new:
             keys = self._keys.setdefault(reference, Counter())
             keys[key] += 1
@@ -105,13 +106,13 @@ class ReferenceIndex:
         """Return the number of reports on a named object; call it before a GET or LIST, for `take_in_answer`."""
         return self._reports[reference]
 
-    def take_in_answer(self, reference: Reference, reports_before: int, found: ReferencedObject | None) -> bool:
+    def take_in_answer(self, reference: Reference, reports_before: int, answer: ReferencedObject | None) -> bool:
         """Take in the answer to a GET or LIST of a named object.
 
         Args:
             reference: the object.
             reports_before: the number of reports before the request; a later report may be newer than the answer.
-            found: the object; None if the API server answered that it does not exist.
+            answer: the object; None if the API server answered that it does not exist.
 
         Returns:
             Whether anything relevant changed.
@@ -119,11 +120,11 @@ class ReferenceIndex:
         if reference not in self._keys:
             return False
         current = reports_before == self._reports[reference]
-        if found is None and not current:
+        if answer is None and not current:
             return False
         if current:
             self._unresolved.discard(reference)
-        return self._store(reference, found)
+        return self._store(reference, answer)
 
     def note_change(self, reference: Reference, resource_version: str, *, deleted: bool) -> bool:
         """Record that a Secret or ConfigMap changed, or is no longer watched.
@@ -155,51 +156,53 @@ class ReferenceIndex:
 
     def take_changed(self) -> Mapping[Reference, ReferencedObject | None]:
         """Return possible changes since the last call (None: the object does not exist); at first, everything."""
-        changed, self._changed = self._changed, set()
+        changed, self._changed = self._changed, {}
         if changed is None:
             return dict(self._known)
         return {reference: self._known.get(reference) for reference in changed}
 
     def _forget(self, reference: Reference) -> None:
         del self._keys[reference], self._reports[reference], self._admitting[reference]
+        was_known = reference in self._known
         self._known.pop(reference, None)
-        if self._changed is not None:
-            self._changed.add(reference)
+        # Drop an object that came and went since `take_changed`: a former leader may not take changes for months.
+        if self._changed is not None and not self._changed.setdefault(reference, was_known):
+            del self._changed[reference]
         self._read.pop(reference, None)
         self._unresolved.discard(reference)
         self._budget.release(reference)
         self._retry_refused(reference.namespace)
 
-    def _store(self, reference: Reference, found: ReferencedObject | None) -> bool:
+    def _store(self, reference: Reference, answer: ReferencedObject | None) -> bool:
         unknown = reference not in self._known
-        held = self._known.get(reference)
+        earlier = self._known.get(reference)
         if (
-            found is not None
-            and held is not None
-            and version_number(found.metadata.resource_version) < version_number(held.metadata.resource_version)
+            answer is not None
+            and earlier is not None
+            and version_number(answer.metadata.resource_version) < version_number(earlier.metadata.resource_version)
         ):
             return False
         before, named = self._read.get(reference, frozenset[str]()), frozenset(self._keys[reference])
-        kept = self._named_content(reference, named, found)
+        kept = self._named_content(reference, named, answer)
         self._known[reference], self._read[reference] = kept, named
         if self._changed is not None:
-            self._changed.add(reference)
-        if held is None or kept is None:
-            return unknown or kept is not held
-        return named - before != frozenset() or _compared_part(kept) != _compared_part(held)
+            self._changed.setdefault(reference, not unknown)
+        if earlier is None or kept is None:
+            return unknown or kept is not earlier
+        return named - before != frozenset() or _compared_part(kept) != _compared_part(earlier)
 
     def _named_content(
-        self, reference: Reference, named: Collection[str], found: ReferencedObject | None
+        self, reference: Reference, named: Collection[str], answer: ReferencedObject | None
     ) -> ReferencedObject | None:
         """Return the named and used content of an object, if it is within the budget."""
-        if found is None:
+        if answer is None:
             self._budget.release(reference)
             self._retry_refused(reference.namespace)
             return None
-        labels = {name: found.metadata.labels[name] for name in SECRET_LABELS if name in found.metadata.labels}
-        data = {key: content for key, content in found.data.items() if key in named or EVERY_KEY in named}
+        labels = {name: answer.metadata.labels[name] for name in SECRET_LABELS if name in answer.metadata.labels}
+        data = {key: content for key, content in answer.data.items() if key in named or EVERY_KEY in named}
         problem = self._budget.take(reference, sum(map(len, data.values())))
-        metadata = msgspec.structs.replace(found.metadata, labels=labels)
+        metadata = msgspec.structs.replace(answer.metadata, labels=labels)
         return ReferencedObject(metadata=metadata, data={} if problem else data, problem=problem)
 
     def _retry_refused(self, namespace: str) -> None:
