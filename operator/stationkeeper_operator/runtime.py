@@ -295,7 +295,8 @@ class Operator:
             self._alarm = None
         if deadline is not None:
             seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
-            # At most until the next resync, which takes a turn anyway: clocks may be set, and timers are limited.
+            # Wait at most until the next resync, which takes a turn anyway: a person may set the clock, and timers are
+            # limited.
             if seconds < RESYNC_SECONDS:
                 self._alarm = self._loop.call_later(max(seconds, RETRY_SECONDS), self._changes.wake)
 

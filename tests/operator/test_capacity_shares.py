@@ -144,14 +144,14 @@ def test_a_tenants_result_is_independent_of_other_tenants(history: list[list[Wis
         for wish in wishes:
             desired = wish.desired
             record, held = now.get(desired.uid), before.get(desired.uid)
-            # What is in force and stays as it is, stays in force.
+            # An unchanged record in force stays in force.
             if held == desired:
                 assert record == desired
-            # What takes trust away acts.
+            # A removal of trust always acts.
             if record is not None and held is not None:
                 assert set(record.intermediates) <= set(desired.intermediates)
                 assert set(desired.revoked_serials) <= set(record.revoked_serials)
-            # Who is within its share gets all that it asks for.
+            # A namespace within its share gets everything that it asks for.
             if wish.namespace in {*MODEST, RELEASE}:
                 assert record == desired
         gone = set(before) - {each.desired.uid for each in wishes}
@@ -319,7 +319,7 @@ def test_a_full_document_still_has_space_for_each_new_tenants_share() -> None:
     found = by_uid(trust(fitted([*hogs, *newcomers], full)))
     assert all(found[each.desired.uid] == each.desired for each in newcomers)
     assert set(by_uid(full)) <= set(found)
-    # The share of the release is its own: no number of tenants takes it.
+    # No number of tenants can use the share of the release.
     tenants = [Wish(f"t{number}", "ca", 0, 3_500, 0) for number in range(30)]
     crowded = trust(fitted([*hogs, *tenants], full))
     assert len(crowded.authorities) < len(full.authorities) + len(tenants)
@@ -345,7 +345,7 @@ def test_a_narrowing_that_needs_more_space_acts_and_displaces_no_record() -> Non
             narrowed = narrowing(record, ranges, namespace)
             rest = [each for each in others if each.key != narrowed.key]
             found = by_uid(trust(fit(Contents([narrowed, *rest], document_of, RELEASE, BOUNDS), full)))
-            # What finds no room at all goes: it must not stay as wide as it was.
+            # Without any space, the record is removed, because it must not keep its wider range.
             assert found.get(record.uid) == (narrowed.fallback if ranges == 200 else None)
             assert all(found[each.resource.metadata.uid] == each.desired for each in rest)
 
@@ -380,7 +380,7 @@ def test_gateways_that_stop_being_similar_displace_no_other_gateway() -> None:
     found = {each.uid: each for each in after.gateways}
     assert found[other.uid] == other
     assert found[newcomer.uid] == newcomer
-    # As many as fit have changed, all others are in force as they were.
+    # The changes that fit are in force; all other records are in force as before.
     assert {each.uid for each in alike} <= set(found)
     changed = [each for each in unlike if found[each.uid] == each]
     assert 0 < len(changed) < 30

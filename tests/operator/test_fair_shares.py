@@ -176,7 +176,7 @@ async def test_a_failed_event_is_logged_and_stops_nothing(stage: Stage, caplog: 
 
 async def test_queued_events_are_bounded_per_namespace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with small_api_server(tmp_path) as (server, api):
-        # Nothing is written yet: the queues fill.
+        # The recorder does not write yet, so the queues fill.
         events = EventRecorder(api, "test", lambda: None, queue_limit=RateLimit(10_000, 10_000))
         theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "b"}})
         mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})

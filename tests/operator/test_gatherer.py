@@ -26,7 +26,7 @@ from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_events import PodEvents
 from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.observing.seen_pages import SeenPages
-from stationkeeper_operator.publishing.held_document import PublishedValue
+from stationkeeper_operator.publishing.stored_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter

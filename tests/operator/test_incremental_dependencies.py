@@ -384,7 +384,7 @@ def test_an_event_takes_no_space_of_a_gateway_that_waits_to_be_compiled_again(
         world.happens()
     changed = [made(GATEWAY, *each[:2], {**each[2], "suspended": True}) for each in others]
     world.happens(older, naming(GATEWAY_A, 10), *changed)
-    # What is in force now waits behind the event to be compiled again.
+    # The Gateways that are in force now must be compiled again; they wait behind the event.
     world.happens(naming(SECOND_A, 10, age=5))
     assert world.told[GATEWAY_A].accepted
     assert world.told[SECOND_A].reason == Reason.CAPACITY_EXCEEDED

@@ -22,8 +22,8 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.publishing import document_secrets
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, highest_generation_in
-from stationkeeper_operator.publishing.held_document import HeldDocument, PublishedSecret, read_held
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
+from stationkeeper_operator.publishing.stored_document import PublishedSecret, StoredDocument, read_stored
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 NOW_MS = 5000
@@ -278,14 +278,14 @@ async def test_the_secrets_that_are_read_are_decoded_one_at_a_time(
         stage.server.put(path(document), {})
     under_way, most = set[str](), list[int]()
 
-    def decode_slowly(document: str, secret: PublishedSecret) -> HeldDocument:
+    def decode_slowly(document: str, secret: PublishedSecret) -> StoredDocument:
         under_way.add(document)
         most.append(len(under_way))
         time.sleep(0.005)
         under_way.discard(document)
-        return read_held(document, secret)
+        return read_stored(document, secret)
 
-    monkeypatch.setattr(document_secrets, "read_held", decode_slowly)
+    monkeypatch.setattr(document_secrets, "read_stored", decode_slowly)
     await stage.publisher.in_force()
     assert set(most) == {1}
 

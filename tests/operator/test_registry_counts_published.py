@@ -24,8 +24,8 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_operator.publishing.held_document import TERM
 from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.publishing.stored_document import TERM
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource

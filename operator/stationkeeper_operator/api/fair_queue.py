@@ -18,7 +18,7 @@ class _Lanes(Generic[_K]):
     """Keys of one urgency, by namespace; the first namespace is the next one to take a turn."""
 
     def __init__(self) -> None:
-        # Keys are taken from the front. A plain dict would step over the places of all that were taken, each time.
+        # Keys are taken from the front. A plain dict would step over the empty places of all taken keys each time.
         self._lanes: dict[str, OrderedDict[_K, None]] = {}
 
     def __len__(self) -> int:

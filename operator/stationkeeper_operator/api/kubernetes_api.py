@@ -132,7 +132,7 @@ class KubernetesApi:
     ) -> AsyncGenerator[Page, None]:
         """Yield the pages of the LIST at `path`; the LIST is complete only if the iteration ends without an error.
 
-        The API server makes the next page while the caller uses one.
+        While the caller uses a page, the API server prepares the next one.
         """
         parameters = dict(query or {})
         awaited: asyncio.Task[tuple[_List, int]] | None = asyncio.create_task(
@@ -184,7 +184,7 @@ class KubernetesApi:
         timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         parameters = {**query, "watch": "true", "timeoutSeconds": str(int(WATCH_SECONDS))}
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
-        url, held = self._credentials.server + path, bytearray()
+        url, line_start = self._credentials.server + path, bytearray()
         try:
             async with self._open.request("GET", url, params=parameters, headers=headers, timeout=timeout) as response:
                 if response.status >= _FAILED:
@@ -193,10 +193,10 @@ class KubernetesApi:
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     *lines, rest = chunk.split(b"\n")
                     for line in lines:
-                        yield bytes(held + line)
-                        held.clear()
-                    held += rest
-                    if len(held) > MAX_OBJECT_BYTES:
+                        yield bytes(line_start + line)
+                        line_start.clear()
+                    line_start += rest
+                    if len(line_start) > MAX_OBJECT_BYTES:
                         raise ApiError(0, _TOO_LARGE)
         except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
             raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None

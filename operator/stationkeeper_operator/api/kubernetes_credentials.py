@@ -48,7 +48,7 @@ class Credentials:
         from kubernetes.aio.client import Configuration  # noqa: PLC0415
 
         fresh = Configuration()
-        where = str(self._kubeconfig) if self._kubeconfig else "the ServiceAccount of the pod"
+        source = str(self._kubeconfig) if self._kubeconfig else "the ServiceAccount of the pod"
         try:
             if self._kubeconfig:
                 await config.load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types for it
@@ -59,7 +59,7 @@ class Credentials:
                     fresh, try_refresh_token=False
                 )
         except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-            raise CredentialsError(f"no credentials for the API server in {where}: {error}") from None
+            raise CredentialsError(f"no credentials for the API server in {source}: {error}") from None
         self._configuration, self._read_at = fresh, time.monotonic()
 
     async def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:

@@ -193,18 +193,18 @@ class Leadership:
                 seconds -= left
         await asyncio.sleep(max(0.0, seconds))
 
-    async def _give_up(self, held: _Lease) -> None:
+    async def _give_up(self, lease: _Lease) -> None:
         for left in reversed(range(_MOST_RELEASES)):
             try:
-                await self._write(held, "", 1, acquired=None, transitions=held.spec.lease_transitions or 0)
+                await self._write(lease, "", 1, acquired=None, transitions=lease.spec.lease_transitions or 0)
             except ApiError as error:
                 if not error.is_conflict or not left:
                     raise
                 # The API server may have written a renewal that was cancelled before it was answered.
                 found = _decode(await self._api.get(self._path))
-                if _term(found) != _term(held):
+                if _term(found) != _term(lease):
                     raise
-                held = found
+                lease = found
             else:
                 return
 
@@ -228,7 +228,7 @@ class Leadership:
             return False
         transitions = (lease.spec.lease_transitions or 0) + (0 if renews else 1)
         try:
-            held = await self._write(
+            written = await self._write(
                 lease, self._identity, self._timing.duration, lease.spec.acquire_time if renews else None, transitions
             )
         except ApiError as error:
@@ -236,7 +236,7 @@ class Leadership:
                 self._held = None
                 return False
             raise
-        self._held, self._renewed_at = held, began
+        self._held, self._renewed_at = written, began
         return True
 
     def _has_expired(self, lease: _Lease) -> bool:

@@ -117,25 +117,25 @@ def redistributed(documents: Iterable[RegistryDocument], buckets: int) -> dict[s
         documents: of any counts; the first record for each EUI and namespace counts.
         buckets: the count.
     """
-    found: dict[int, _BucketRecords] = {}
+    records: dict[int, _BucketRecords] = {}
     seen: set[tuple[str, str]] = set()
     listed = list(documents)
-    for gateway in (each for document in listed for each in document.gateways):
+    for gateway in (records_of_bucket for document in listed for records_of_bucket in document.gateways):
         if (owner := (gateway.eui, gateway.namespace)) not in seen:
             seen.add(owner)
-            found.setdefault(_bucket(gateway.eui, buckets), _BucketRecords()).gateways.append(gateway)
-    for reserved in (each for document in listed for each in document.reserved):
+            records.setdefault(_bucket(gateway.eui, buckets), _BucketRecords()).gateways.append(gateway)
+    for reserved in (records_of_bucket for document in listed for records_of_bucket in document.reserved):
         if (owner := (reserved.eui, reserved.namespace)) not in seen:
             seen.add(owner)
-            found.setdefault(_bucket(reserved.eui, buckets), _BucketRecords()).reserved.append(reserved)
+            records.setdefault(_bucket(reserved.eui, buckets), _BucketRecords()).reserved.append(reserved)
     names = layout_of(buckets).registry
     return {
         names[number]: RegistryDocument(
             bucket=number,
-            gateways=tuple(sorted(each.gateways, key=_order)),
-            reserved=tuple(sorted(each.reserved, key=_order)),
+            gateways=tuple(sorted(records_of_bucket.gateways, key=_order)),
+            reserved=tuple(sorted(records_of_bucket.reserved, key=_order)),
         )
-        for number, each in found.items()
+        for number, records_of_bucket in records.items()
     }
 
 
@@ -161,12 +161,12 @@ def for_all_counts(
 
 
 def _with_count(
-    found: RegistryPlan, buckets: int, in_force: Mapping[str, Document], release_namespace: str
+    registry_plan: RegistryPlan, buckets: int, in_force: Mapping[str, Document], release_namespace: str
 ) -> RegistryPlan:
-    """Return `found` with the documents of one more count."""
+    """Return `registry_plan` with the documents of one more count."""
     layout = layout_of(buckets)
     desired = redistributed(
-        _registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets
+        _registries(registry_plan.plan.documents[name] for name in layout_of(registry_plan.leading).registry), buckets
     )
     before = in_force_of(buckets, in_force)
     documents: dict[str, Document] = {}
@@ -187,21 +187,23 @@ def _with_count(
         for name in missing:
             del documents[name], payloads[name]
     plan = replace(
-        found.plan,
-        payloads={**found.plan.payloads, **payloads},
-        documents={**found.plan.documents, **documents},
-        verdicts=_with_copies(found.plan.verdicts, desired, lacking, buckets, is_new=bool(missing)),
+        registry_plan.plan,
+        payloads={**registry_plan.plan.payloads, **payloads},
+        documents={**registry_plan.plan.documents, **documents},
+        verdicts=_with_copies(registry_plan.plan.verdicts, desired, lacking, buckets, is_new=bool(missing)),
     )
-    return replace(found, plan=plan, before={**before, **found.before}, last=found.last | missing)
+    return replace(
+        registry_plan, plan=plan, before={**before, **registry_plan.before}, last=registry_plan.last | missing
+    )
 
 
 def _copied_document(
-    desired: RegistryDocument, held: RegistryDocument | None, release_namespace: str
+    desired: RegistryDocument, present: RegistryDocument | None, release_namespace: str
 ) -> tuple[Document, bytes]:
-    """Return as much of `desired` as fits if `held` is in force."""
-    if desired == held:
+    """Return as much of `desired` as fits if `present` is in force."""
+    if desired == present:
         return desired, encode_payload(desired)
-    before = {each.uid: each for each in held.gateways} if held is not None else {}
+    before = {each.uid: each for each in present.gateways} if present is not None else {}
     contested = _contested(desired)
     kept = {(each.eui, each.namespace): each for each in desired.reserved}
     # A record that does not fit still blocks its EUI for other namespaces.
@@ -216,23 +218,25 @@ def _copied_document(
         release_namespace,
         REGISTRY_BOUNDS,
     )
-    fitted = fit(contents, held)
+    fitted = fit(contents, present)
     return fitted.document, fitted.payload
 
 
-def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Candidate[RegisteredGateway]:
+def _candidate(record: RegisteredGateway, present: RegisteredGateway | None) -> Candidate[RegisteredGateway]:
     """Return the record to copy, with the part of the copy in force that stays if it does not fit."""
     resource = Gateway(metadata=Metadata(name=record.name, namespace=record.namespace, uid=record.uid), spec=None)
-    if held is None or (held.eui, held.namespace, held.name) != (record.eui, record.namespace, record.name):
+    if present is None or (present.eui, present.namespace, present.name) != (record.eui, record.namespace, record.name):
         return Candidate(resource, record, None, None)
     tokens = [
-        pair for pair in zip(held.token_sha256s, held.token_sources, strict=False) if pair[0] in record.token_sha256s
+        pair
+        for pair in zip(present.token_sha256s, present.token_sources, strict=False)
+        if pair[0] in record.token_sha256s
     ]
     fallback = with_fields(
-        held,
-        suspended=held.suspended or record.suspended,
-        trusted_cas=_common(held.trusted_cas, record.trusted_cas),
-        sha256_fingerprints=_common(held.sha256_fingerprints, record.sha256_fingerprints),
+        present,
+        suspended=present.suspended or record.suspended,
+        trusted_cas=_common(present.trusted_cas, record.trusted_cas),
+        sha256_fingerprints=_common(present.sha256_fingerprints, record.sha256_fingerprints),
         token_sha256s=tuple(digest for digest, _ in tokens),
         token_sources=tuple(source for _, source in tokens),
         rank=record.rank,
@@ -243,11 +247,11 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
     return Candidate(resource, record, fallback, None, minimal=bare)
 
 
-def _common(held: tuple[str, ...] | None, desired: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _common(present: tuple[str, ...] | None, desired: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Return the entries that both lists allow; None allows all."""
-    if held is None or desired is None:
-        return held if desired is None else desired
-    return tuple(each for each in held if each in desired)
+    if present is None or desired is None:
+        return present if desired is None else desired
+    return tuple(each for each in present if each in desired)
 
 
 def _contested(document: RegistryDocument) -> set[str]:
@@ -272,25 +276,27 @@ def _with_copies(
     is_new: bool,
 ) -> dict[Key, Verdict]:
     """Return the verdicts with the document of each Gateway in another count, or why it is in none."""
-    found = dict(verdicts)
+    with_copies = dict(verdicts)
     for name, document in desired.items():
         for each in document.gateways:
             key = Key(GATEWAY, each.namespace, each.name)
-            verdict = found.get(key)
+            verdict = with_copies.get(key)
             if verdict is None:
                 continue
             if key not in lacking:
-                found[key] = replace(verdict, copies=(*verdict.copies, name))
+                with_copies[key] = replace(verdict, copies=(*verdict.copies, name))
             elif is_new:
                 what = f"; it does not fit into the {buckets} registry Secrets of registry.buckets: choose more"
-                found[key] = replace(verdict, message=verdict.message[: MAX_MESSAGE - len(what)] + what)
+                with_copies[key] = replace(verdict, message=verdict.message[: MAX_MESSAGE - len(what)] + what)
             elif verdict.accepted:
                 detail = (
                     f"the {buckets} registry Secrets that some CUPS pods still read have no space for it; it acts "
                     f"when these pods are replaced"
                 )
-                found[key] = replace(verdict, accepted=False, reason=Reason.CAPACITY_EXCEEDED.value, message=detail)
-    return found
+                with_copies[key] = replace(
+                    verdict, accepted=False, reason=Reason.CAPACITY_EXCEEDED.value, message=detail
+                )
+    return with_copies
 
 
 def _registries(documents: Iterable[Document]) -> list[RegistryDocument]:

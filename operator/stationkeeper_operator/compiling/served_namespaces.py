@@ -36,25 +36,25 @@ def read_serves(listed: tuple[Served, ...] | None, *, is_release: bool) -> tuple
             Reason.INVALID_SPEC,
             "serves: only a TrustedCA of the release's namespace may speak for other namespaces; remove serves",
         )
-    count = sum(len(each.eui_ranges or ()) for each in listed)
+    count = sum(len(entry.eui_ranges or ()) for entry in listed)
     if len(listed) > MAX_SERVED or count > MAX_SERVED_RANGES:
         raise StationkeeperError(
             Reason.INVALID_SPEC,
             f"serves has {len(listed)} entries with {count} EUI ranges, at most {MAX_SERVED} with {MAX_SERVED_RANGES}"
             " are possible",
         )
-    found: dict[str, ServedNamespace] = {}
-    for each in listed:
-        if each.namespace != ALL_NAMESPACES and not _NAMESPACE.fullmatch(each.namespace):
-            detail = f'serves: {each.namespace[:64]!a} is neither the name of a namespace nor "*"'
+    served: dict[str, ServedNamespace] = {}
+    for entry in listed:
+        if entry.namespace != ALL_NAMESPACES and not _NAMESPACE.fullmatch(entry.namespace):
+            detail = f'serves: {entry.namespace[:64]!a} is neither the name of a namespace nor "*"'
             raise StationkeeperError(Reason.INVALID_SPEC, detail)
-        if each.namespace in found:
-            raise StationkeeperError(Reason.INVALID_SPEC, f"serves names {each.namespace[:64]!a} twice")
-        if each.eui_ranges is not None and not each.eui_ranges:
-            detail = f"serves: euiRanges of {each.namespace!a} is empty; leave it out to serve every EUI"
+        if entry.namespace in served:
+            raise StationkeeperError(Reason.INVALID_SPEC, f"serves names {entry.namespace[:64]!a} twice")
+        if entry.eui_ranges is not None and not entry.eui_ranges:
+            detail = f"serves: euiRanges of {entry.namespace!a} is empty; leave it out to serve every EUI"
             raise StationkeeperError(Reason.INVALID_SPEC, detail)
-        found[each.namespace] = _served(each.namespace, map(parse_range, each.eui_ranges or ()))
-    return tuple(found[namespace] for namespace in sorted(found))
+        served[entry.namespace] = _served(entry.namespace, map(parse_range, entry.eui_ranges or ()))
+    return tuple(served[namespace] for namespace in sorted(served))
 
 
 def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> bool:
@@ -67,7 +67,7 @@ def common_serves(
     held: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
 ) -> tuple[ServedNamespace, ...]:
     """Return the namespaces and EUIs that both serve, sorted by namespace."""
-    found: dict[str, set[EUIRange]] = {}
+    common: dict[str, set[EUIRange]] = {}
     for one in held:
         for other in listed:
             if ALL_NAMESPACES not in {one.namespace, other.namespace} and one.namespace != other.namespace:
@@ -75,8 +75,8 @@ def common_serves(
             namespace = other.namespace if one.namespace == ALL_NAMESPACES else one.namespace
             ranges = _common(_ranges(one), _ranges(other))
             if ranges:
-                found.setdefault(namespace, set()).update(ranges)
-    return tuple(_served(namespace, _outermost(found[namespace])) for namespace in sorted(found))
+                common.setdefault(namespace, set()).update(ranges)
+    return tuple(_served(namespace, _outermost(common[namespace])) for namespace in sorted(common))
 
 
 def serves_less(old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...]) -> bool:

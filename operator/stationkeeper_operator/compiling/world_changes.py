@@ -8,7 +8,7 @@ from stationkeeper_operator.resources.records import Key, Reference, ReferencedO
 
 
 class ResourceChange(NamedTuple):
-    """A resource before and after a change; None if it did not, or does not, exist."""
+    """A resource before and after a change. `before` is None for a new resource, `after` is None for a deleted one."""
 
     before: Resource | None
     after: Resource | None

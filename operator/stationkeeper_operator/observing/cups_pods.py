@@ -86,14 +86,14 @@ async def list_cups_pods(api: KubernetesApi, namespace: str) -> tuple[CupsPod, .
     Raises:
         ApiError: the pods cannot be listed.
     """
-    found: list[CupsPod] = []
+    cups_pods: list[CupsPod] = []
     try:
         async for page in api.pages(path_of("v1", namespace, "pods"), {"labelSelector": CUPS_PODS}):
             pods = (msgspec.json.decode(item, type=_Pod) for item in page.items)
-            found += [_cups_pod(pod) for pod in pods if pod.status.phase not in _OVER]
+            cups_pods += [_cups_pod(pod) for pod in pods if pod.status.phase not in _OVER]
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ApiError(0, "MalformedAnswer", f"a pod cannot be decoded: {error}") from None
-    return tuple(sorted(found, key=lambda each: each.name))
+    return tuple(sorted(cups_pods, key=lambda each: each.name))
 
 
 def _cups_pod(pod: _Pod) -> CupsPod:

@@ -18,7 +18,7 @@ from stationkeeper_core.published.registry_layout import TRUST, layout_of
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
-from stationkeeper_operator.publishing.held_document import PublishedValue
+from stationkeeper_operator.publishing.stored_document import PublishedValue
 from stationkeeper_operator.rollout.loaded import HandoverState, Loaded
 
 SERVES_SECONDS = 20.0

@@ -18,7 +18,8 @@ LOOK_AGAIN_SECONDS = 3.0
 """The CPU time of all long collections after which the next full one looks at all objects again."""
 
 _FULL = 2
-# By default a full collection waits for ten of the middle generation: for 77,000 new objects, up to 40 ms.
+# By default, a full collection comes only after ten collections of the middle generation. It then has 77,000 new
+# objects to look at, which takes up to 40 ms.
 _MIDDLE_COLLECTIONS = 1
 
 
@@ -45,7 +46,8 @@ def short_collections(clock: Callable[[], float] = time.thread_time) -> Iterator
 
     gc.collect()
     gc.freeze()
-    # A full collection also waits for a quarter of the objects that the last one has left: now for none.
+    # Python also delays a full collection until the new objects are a quarter of those that the last one left. After
+    # this second collection, that number is zero.
     gc.collect()
     thresholds = gc.get_threshold()
     gc.set_threshold(*thresholds[:2], _MIDDLE_COLLECTIONS)

@@ -8,9 +8,15 @@ from http import HTTPStatus
 from stationkeeper_core.published.documents import secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
-from stationkeeper_operator.publishing.held_document import TERM, HeldDocument, PublishedSecret, read_held, read_secret
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, encode_removed
+from stationkeeper_operator.publishing.stored_document import (
+    TERM,
+    PublishedSecret,
+    StoredDocument,
+    read_secret,
+    read_stored,
+)
 
 
 class MissingSecretError(Exception):
@@ -41,10 +47,11 @@ class DocumentSecrets:
         self._permit = permit
         self._term = term
         self._floor = floor
-        # One at a time: several threads that decode would keep the event loop from Python's lock, and so from its LIST.
+        # Decode one at a time: several decoding threads would keep Python's lock from the event loop, and so delay its
+        # LIST.
         self._decoding = asyncio.Lock()
 
-    async def read(self, document: str) -> HeldDocument:
+    async def read(self, document: str) -> StoredDocument:
         """Return the content of a document's Secret; an empty one if there is no Secret.
 
         Raises:
@@ -54,12 +61,12 @@ class DocumentSecrets:
             secret = read_secret(await self._api.get(self._path(document)))
         except ApiError as error:
             if error.is_not_found:
-                return HeldDocument()
+                return StoredDocument()
             raise
         async with self._decoding:
-            return await asyncio.to_thread(read_held, document, secret)
+            return await asyncio.to_thread(read_stored, document, secret)
 
-    async def read_if_allowed(self, document: str) -> HeldDocument:
+    async def read_if_allowed(self, document: str) -> StoredDocument:
         """Do the same as `read`; return an empty one if the Role lacks the Secret, as the Role of an older chart does.
 
         Raises:
@@ -69,7 +76,7 @@ class DocumentSecrets:
             return await self.read(document)
         except ApiError as error:
             if error.status == HTTPStatus.FORBIDDEN:
-                return HeldDocument()
+                return StoredDocument()
             raise
 
     async def version(self, document: str) -> str | None:
@@ -88,7 +95,7 @@ class DocumentSecrets:
     async def patch(
         self,
         document: str,
-        held: HeldDocument,
+        stored: StoredDocument,
         annotations: Mapping[str, str | None],
         others: Mapping[str, object] | None = None,
     ) -> str:
@@ -96,7 +103,7 @@ class DocumentSecrets:
 
         Args:
             document: the name of the document.
-            held: the Secret as it was read.
+            stored: the Secret as it was read.
             annotations: by name; None removes one.
             others: other fields than the metadata, in the form of a merge patch.
 
@@ -105,7 +112,7 @@ class DocumentSecrets:
             NotLeadingError: this process no longer holds the Lease.
         """
         metadata = {
-            "resourceVersion": held.resource_version,
+            "resourceVersion": stored.resource_version,
             "annotations": {**self._annotations(), **annotations},
         }
         self._permit()
@@ -114,13 +121,13 @@ class DocumentSecrets:
         return read_secret(answer).metadata.resource_version
 
     async def replace(
-        self, document: str, held: HeldDocument, value: bytes, noted: Sequence[Removed]
+        self, document: str, stored: StoredDocument, value: bytes, noted: Sequence[Removed]
     ) -> PublishedSecret:
         """Write the content of an unchanged Secret.
 
         Args:
             document: the name of the document.
-            held: the Secret as it was read.
+            stored: the Secret as it was read.
             value: the new content.
             noted: the removals without an event yet.
 
@@ -130,14 +137,14 @@ class DocumentSecrets:
         """
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
-        if held.resource_version is None:
+        if stored.resource_version is None:
             raise MissingSecretError(f"the Secret {name} is missing: run `helm upgrade` to create it again")
         # The chart owns the labels: applied here too, they would make the next upgrade fail with a conflict.
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
         annotations = self._annotations()
-        if noted or held.removed:
+        if noted or stored.removed:
             annotations[REMOVED] = encode_removed(noted)
-        metadata |= {"resourceVersion": held.resource_version, "annotations": annotations}
+        metadata |= {"resourceVersion": stored.resource_version, "annotations": annotations}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return read_secret(await self._api.apply(self._path(document), body))
 

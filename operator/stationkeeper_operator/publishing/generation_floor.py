@@ -40,33 +40,33 @@ class GenerationFloor:
         """Record that a generation was used."""
         self.value = max(self.value, generation)
 
-    def note_pod_generation(self, document: str, generation: int, held: int, now_ms: int) -> bool:
+    def note_pod_generation(self, document: str, generation: int, published: int, now_ms: int) -> bool:
         """Record the generation that a pod has in force; return whether it is later than the published one.
 
         Args:
             document: the name of the document.
             generation: the generation of the pod.
-            held: the published generation.
+            published: the published generation.
             now_ms: milliseconds since the epoch.
         """
-        is_later = held < generation <= max(self.value, now_ms) + _FURTHEST_MS
+        is_later = published < generation <= max(self.value, now_ms) + _FURTHEST_MS
         if is_later:
             self._in_pods[document] = generation
             self.raise_to(generation)
         return is_later
 
-    def is_overtaken(self, document: str, held: int) -> bool:
+    def is_overtaken(self, document: str, published: int) -> bool:
         """Return whether a pod has a later generation of a document than the published one."""
-        return held < self._in_pods.get(document, 0)
+        return published < self._in_pods.get(document, 0)
 
-    def following(self, held: int, now_ms: int) -> int:
+    def following(self, published: int, now_ms: int) -> int:
         """Return the generation for a write; it counts as used after `raise_to`.
 
         Args:
-            held: the present generation of the document.
+            published: the present generation of the document.
             now_ms: milliseconds since the epoch.
         """
-        return max(held + 1, self.value + 1, now_ms)
+        return max(published + 1, self.value + 1, now_ms)
 
 
 def highest_generation_in(value: bytes, annotations: Mapping[str, str] | None) -> int:

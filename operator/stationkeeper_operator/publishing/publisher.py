@@ -23,9 +23,9 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.publishing.document_secrets import DocumentSecrets, MissingSecretError
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
-from stationkeeper_operator.publishing.held_document import HeldDocument, PublishedValue, held_document
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, encode_removed
+from stationkeeper_operator.publishing.stored_document import PublishedValue, StoredDocument, stored_document
 
 _CONFLICT = 409
 _CHECKED_AT_ONCE = 64
@@ -73,7 +73,7 @@ class Publisher:
         self._permit = permit
         self._now_ms = now_ms
         self._term = term
-        self._held: dict[str, HeldDocument] = {}
+        self._stored: dict[str, StoredDocument] = {}
         self._floor = floor or GenerationFloor()
         self._secrets = DocumentSecrets(api, namespace, permit, term, self._floor)
         self._found: frozenset[int] | None = None
@@ -104,18 +104,18 @@ class Publisher:
         if self._found is None:
             self._found = await self._find_published([each for each in BUCKET_COUNTS if each not in counts])
         wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))
-        missing = [document for document in wanted if document not in self._held]
-        self._held.update(
+        missing = [document for document in wanted if document not in self._stored]
+        self._stored.update(
             zip(
                 missing,
                 await asyncio.gather(*(self._in_turn(self._secrets.read(each)) for each in missing)),
                 strict=True,
             )
         )
-        for held in self._held.values():
-            self._floor.raise_to(max(held.generation, held.floor))
+        for stored in self._stored.values():
+            self._floor.raise_to(max(stored.generation, stored.floor))
         await self._mark(self._term())
-        return {document: held.content for document, held in self._held.items() if held.content is not None}
+        return {document: stored.content for document, stored in self._stored.items() if stored.content is not None}
 
     async def _in_turn(self, request: Coroutine[object, object, _T]) -> _T:
         async with self._slots:
@@ -124,11 +124,13 @@ class Publisher:
     async def _find_published(self, counts: Collection[int]) -> frozenset[int]:
         """Return those of `counts` that have published content."""
         first = await asyncio.gather(*(self._secrets.read_if_allowed(layout_of(each).registry[0]) for each in counts))
-        return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
+        return frozenset(each for each, stored in zip(counts, first, strict=True) if stored.sha256 or stored.generation)
 
     async def _mark(self, term: str) -> None:
         others = [
-            document for document, held in self._held.items() if held.resource_version is not None and held.term != term
+            document
+            for document, stored in self._stored.items()
+            if stored.resource_version is not None and stored.term != term
         ]
         results = await asyncio.gather(
             *(self._in_turn(self._mark_one(each, term)) for each in others), return_exceptions=True
@@ -138,36 +140,36 @@ class Publisher:
             raise next((each for each in failures if isinstance(each, SupersededError)), failures[0])
 
     async def _mark_one(self, document: str, term: str) -> None:
-        await self._patch(document, self._held[document], {})
-        self._held[document] = replace(self._held[document], term=term)
+        await self._patch(document, self._stored[document], {})
+        self._stored[document] = replace(self._stored[document], term=term)
 
     async def _patch(
         self,
         document: str,
-        held: HeldDocument,
+        stored: StoredDocument,
         annotations: Mapping[str, str | None],
         others: Mapping[str, object] | None = None,
     ) -> None:
         """Write annotations, and other fields, of a Secret that is as it was read."""
         try:
-            version = await self._secrets.patch(document, held, annotations, others)
+            version = await self._secrets.patch(document, stored, annotations, others)
         except ApiError as error:
-            self._held.pop(document, None)
+            self._stored.pop(document, None)
             if error.is_conflict or error.is_not_found:
                 raise SupersededError from None
             raise
-        self._held[document] = replace(held, resource_version=version)
+        self._stored[document] = replace(stored, resource_version=version)
 
     @property
     def generations(self) -> Mapping[str, int]:
         """The generation in force of each known, readable document."""
-        return {document: held.generation for document, held in self._held.items() if held.content is not None}
+        return {document: stored.generation for document, stored in self._stored.items() if stored.content is not None}
 
     @property
     def values(self) -> Mapping[str, PublishedValue]:
         """The content of each known, readable Secret, by document."""
-        held = {document: each for document, each in self._held.items() if each.value}
-        return {document: PublishedValue(each.generation, each.value) for document, each in held.items()}
+        stored = {document: each for document, each in self._stored.items() if each.value}
+        return {document: PublishedValue(each.generation, each.value) for document, each in stored.items()}
 
     async def is_unchanged(self) -> bool:
         """Return whether each Secret is as this process last read or wrote it; changed ones are read again later.
@@ -182,15 +184,15 @@ class Publisher:
         changed = [
             document
             for document, version in zip(documents, versions, strict=True)
-            if document in self._held and self._held[document].resource_version != version
+            if document in self._stored and self._stored[document].resource_version != version
         ]
         for document in changed:
             _log.warning("another program changed a published Secret", extra={"fields": {"document": document}})
-            del self._held[document]
+            del self._stored[document]
         return not changed
 
     def _next_to_check(self) -> list[str]:
-        known = sorted(self._held)
+        known = sorted(self._stored)
         if len(known) <= _CHECKED_AT_ONCE:
             return known
         last = self._checked_last
@@ -209,43 +211,45 @@ class Publisher:
             SupersededError: a Secret changed after it was read.
         """
         for buckets in counts:
-            if any(self._unreported(held.removed) for held in map(self._of, layout_of(buckets).registry)):
+            if any(self._unreported(stored.removed) for stored in map(self._of, layout_of(buckets).registry)):
                 continue
             first, *others = layout_of(buckets).registry
             # Empty the first one last: it shows the count to the next run, if this one is interrupted.
             for batch in (others, [first]):
                 await asyncio.gather(*(self._in_turn(self._empty(each)) for each in batch))
             for document in layout_of(buckets).registry:
-                self._held.pop(document, None)
+                self._stored.pop(document, None)
             self._found = (self._found or frozenset()) - {buckets}
             _log.info("emptied the documents of a count that no pod reads", extra={"fields": {"buckets": buckets}})
 
     async def _empty(self, document: str) -> None:
-        held = self._held.get(document) or await self._secrets.read(document)
-        if held.resource_version is None or not (held.sha256 or held.generation):
+        stored = self._stored.get(document) or await self._secrets.read(document)
+        if stored.resource_version is None or not (stored.sha256 or stored.generation):
             return
-        await self._patch(document, held, {REMOVED: None}, {"data": {document: None}})
+        await self._patch(document, stored, {REMOVED: None}, {"data": {document: None}})
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
         """Return the documents whose payload in force does not have the given digest."""
         return frozenset(document for document, sha256 in digests.items() if self._differs(document, sha256))
 
     def _differs(self, document: str, sha256: str) -> bool:
-        held = self._of(document)
-        return held.sha256 != sha256 or self._floor.is_overtaken(document, held.generation)
+        stored = self._of(document)
+        return stored.sha256 != sha256 or self._floor.is_overtaken(document, stored.generation)
 
     def note_pod_generations(self, generations: Mapping[str, int]) -> bool:
         """Record the generations in force of a pod; return whether a document must be published again."""
-        held = {each: self._held[each].generation for each in generations if each in self._held}
-        ahead = [each for each, number in held.items() if number < generations[each] and self._overtaken_limit.take()]
+        stored = {each: self._stored[each].generation for each in generations if each in self._stored}
+        ahead = [each for each, number in stored.items() if number < generations[each] and self._overtaken_limit.take()]
         now = self._now_ms()
-        found = [each for each in ahead if self._floor.note_pod_generation(each, generations[each], held[each], now)]
+        found = [each for each in ahead if self._floor.note_pod_generation(each, generations[each], stored[each], now)]
         return bool(found)
 
     @property
     def removed(self) -> Mapping[str, Sequence[Removed]]:
         """The removals in the Secrets without an event yet, by document."""
-        return {document: self._unreported(held.removed) for document, held in self._held.items() if held.removed}
+        return {
+            document: self._unreported(stored.removed) for document, stored in self._stored.items() if stored.removed
+        }
 
     def mark_reported(self, uids: Iterable[str]) -> None:
         """Record the resources whose removal has its event."""
@@ -257,17 +261,17 @@ class Publisher:
         Raises:
             ApiError: a Secret cannot be written.
             SupersededError: a Secret is not as it was read.
-            NotLeadingError: the Lease is not held any more.
+            NotLeadingError: this process no longer holds the Lease.
         """
-        found = False
-        for document, held in list(self._held.items()):
-            rest = self._unreported(held.removed)
-            if len(rest) < len(held.removed):
-                await self._patch(document, held, {REMOVED: encode_removed(rest) or None})
-                self._held[document] = replace(self._held[document], removed=rest)
-                found = True
-        self._reported &= {each.uid for held in self._held.values() for each in held.removed}
-        return found
+        has_deleted = False
+        for document, stored in list(self._stored.items()):
+            rest = self._unreported(stored.removed)
+            if len(rest) < len(stored.removed):
+                await self._patch(document, stored, {REMOVED: encode_removed(rest) or None})
+                self._stored[document] = replace(self._stored[document], removed=rest)
+                has_deleted = True
+        self._reported &= {each.uid for stored in self._stored.values() for each in stored.removed}
+        return has_deleted
 
     def _unreported(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
         return tuple(each for each in listed if each.uid not in self._reported)
@@ -317,21 +321,21 @@ class Publisher:
         _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
         # A write without an answer may have succeeded; a missing Secret may exist by now.
         if isinstance(failure, ApiError | MissingSecretError):
-            self._held.pop(document, None)
+            self._stored.pop(document, None)
 
     async def _write(self, document: str, payload: bytes, removed: Sequence[Removed], content: Document | None) -> int:
-        held = self._held.get(document)
-        if held is None:  # Another program changed it during this turn.
+        stored = self._stored.get(document)
+        if stored is None:  # Another program changed it during this turn.
             raise ApiError(_CONFLICT, "Conflict", "it must be read again")
-        generation = self._floor.following(held.generation, self._now_ms())
+        generation = self._floor.following(stored.generation, self._now_ms())
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
         self._floor.raise_to(generation)
-        known = frozenset(held.removed)
-        noted = self._unreported((*held.removed, *(each for each in removed if each not in known)))
-        secret = await self._secrets.replace(document, held, value, noted)
-        self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value, content)
+        known = frozenset(stored.removed)
+        noted = self._unreported((*stored.removed, *(each for each in removed if each not in known)))
+        secret = await self._secrets.replace(document, stored, value, noted)
+        self._stored[document] = await asyncio.to_thread(stored_document, document, secret.metadata, value, content)
         return generation
 
-    def _of(self, document: str) -> HeldDocument:
-        return self._held.get(document, HeldDocument())
+    def _of(self, document: str) -> StoredDocument:
+        return self._stored.get(document, StoredDocument())

@@ -31,8 +31,8 @@ def encode_removed(listed: Iterable[Removed]) -> str:
     """Return the text of the annotation; only the latest removals if not all fit."""
     kept: list[bytes] = []
     size = 2
-    for each in reversed(tuple(listed)):
-        encoded = msgspec.json.encode(each)
+    for removed in reversed(tuple(listed)):
+        encoded = msgspec.json.encode(removed)
         size += len(encoded) + 1
         if size > _MAX_BYTES:
             break

@@ -258,19 +258,19 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
     raise ValueError(f"{kind} is not a kind of this operator")
 
 
-def share_parts(resource: Resource, held: Resource) -> None:
-    """Replace parts of `resource` by equal parts of its earlier version `held`, so that they are in memory once."""
-    if type(resource) is not type(held):
+def share_parts(resource: Resource, earlier: Resource) -> None:
+    """Replace parts of `resource` by equal parts of its earlier version `earlier`, so that they are in memory once."""
+    if type(resource) is not type(earlier):
         return
     for each in ("key", "spec", "status"):
-        share_field(resource, held, each)
+        share_field(resource, earlier, each)
     for each in ("name", "namespace", "uid", "creation_timestamp", "annotations"):
-        share_field(resource.metadata, held.metadata, each)
+        share_field(resource.metadata, earlier.metadata, each)
 
 
-def share_field(new: msgspec.Struct, held: msgspec.Struct, field: str) -> None:
-    """Replace the value of a field of `new` by the one of `held`, of any type, if both are equal."""
-    before = getattr(held, field)
+def share_field(new: msgspec.Struct, earlier: msgspec.Struct, field: str) -> None:
+    """Replace the value of a field of `new` by the one of `earlier`, of any type, if both are equal."""
+    before = getattr(earlier, field)
     if getattr(new, field) == before:
         msgspec.structs.force_setattr(new, field, before)
 

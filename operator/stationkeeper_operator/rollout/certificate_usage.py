@@ -168,15 +168,15 @@ class CertificateUsage:
 
     def _put(self, authority: str, entry: Unregistered) -> bool:
         listed = self._unregistered.setdefault(authority, {})
-        held = listed.get(entry.eui)
-        if held is not None and held.last_seen > entry.last_seen:
+        known = listed.get(entry.eui)
+        if known is not None and known.last_seen > entry.last_seen:
             return False
         listed[entry.eui] = entry
         if len(listed) > MAX_UNREGISTERED:
             oldest = min(listed.values(), key=lambda each: each.last_seen)
             del listed[oldest.eui]
-            return held is None and oldest is not entry
-        return held is None
+            return known is None and oldest is not entry
+        return known is None
 
 
 def _name(key: Key) -> str:

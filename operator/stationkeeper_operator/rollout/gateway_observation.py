@@ -95,32 +95,32 @@ def fields_of(observed: GatewayObservation) -> dict[str, object]:
     return found
 
 
-def merged(held: GatewayObservation, seen: Observation, *, keep_not_converging: bool = False) -> GatewayObservation:
-    """Merge the observation of one pod into `held`.
+def merged(present: GatewayObservation, seen: Observation, *, keep_not_converging: bool = False) -> GatewayObservation:
+    """Merge the observation of one pod into `present`.
 
     Args:
-        held: the present observation.
+        present: the present observation.
         seen: the pod's observation of the same gateway.
         keep_not_converging: whether `NotConverging` stays if this pod reports `Pending`; each pod counts only its own
             deliveries, so a lower count of another pod proves nothing.
     """
-    visit, found = _millisecond(seen.last_seen), held
-    if visit is not None and (held.last_seen is None or visit >= held.last_seen):
-        found = msgspec.structs.replace(
-            held,
+    visit, result = _millisecond(seen.last_seen), present
+    if visit is not None and (present.last_seen is None or visit >= present.last_seen):
+        result = msgspec.structs.replace(
+            present,
             last_seen=visit,
             station=clean(seen.station) or None,
             model=clean(seen.model) or None,
             package=clean(seen.package) or None,
             certificate=_certificate(seen.certificate),
-            delivery=_delivery(held.delivery, seen.delivery, keep_not_converging),
+            delivery=_delivery(present.delivery, seen.delivery, keep_not_converging),
         )
     refused = _millisecond(seen.refusal.at) if seen.refusal else None
-    if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
+    if seen.refusal and refused and (present.last_refusal is None or refused >= present.last_refusal.time):
         refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused, claimed=seen.refusal.claimed)
-        if not (refusal.claimed and _has_proven_refusal(found)):
-            found = msgspec.structs.replace(found, last_refusal=refusal)
-    return found
+        if not (refusal.claimed and _has_proven_refusal(result)):
+            result = msgspec.structs.replace(result, last_refusal=refusal)
+    return result
 
 
 def _has_proven_refusal(found: GatewayObservation) -> bool:
@@ -142,12 +142,12 @@ def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
     )
 
 
-def _delivery(held: DeliveryShown | None, seen: SeenDelivery | None, keep: bool) -> DeliveryShown | None:
+def _delivery(present: DeliveryShown | None, seen: SeenDelivery | None, keep: bool) -> DeliveryShown | None:
     if seen is None:
-        return held
-    stuck = held is not None and held.state == DeliveryState.NOT_CONVERGING
+        return present
+    stuck = present is not None and present.state == DeliveryState.NOT_CONVERGING
     if keep and stuck and seen.state == DeliveryState.PENDING:
-        return held
+        return present
     return DeliveryShown(
         state=seen.state,
         deliveries=max(0, min(seen.deliveries, 1_000_000)),

@@ -140,14 +140,14 @@ class ObservedState:
 
     def due(self, now: datetime) -> list[Key]:
         """Return the resources whose status is old and must be written."""
-        found: list[Key] = []
+        due_keys: list[Key] = []
         while self._later and self._later[0][0] <= now:
             uid = heapq.heappop(self._later)[1]
             unwritten = self._unwritten.get(uid)
             if unwritten is not None and not unwritten.due:
                 unwritten.due = True
-                found.append(self._keys[uid])
-        return found
+                due_keys.append(self._keys[uid])
+        return due_keys
 
     def counting(self, now: datetime) -> Iterator[None]:
         """Count the gateways of each TrustedCA again, in steps; see `CertificateUsage.counting`."""
@@ -203,20 +203,20 @@ class ObservedState:
         shown = shown_in(resource)
         if shown.newest > now + AHEAD:
             shown = NOTHING_SEEN
-        held = unwritten.observed if unwritten is not None else shown
+        before = unwritten.observed if unwritten is not None else shown
         stuck_at = self._stuck_at.get(seen.uid, instance)
-        found = merged(held, seen, keep_not_converging=stuck_at != instance)
-        if found == held:
+        after = merged(before, seen, keep_not_converging=stuck_at != instance)
+        if after == before:
             return None
-        self._use(seen.uid, found)
-        self._note_stuck_pod(seen, instance, found)
+        self._use(seen.uid, after)
+        self._note_stuck_pod(seen, instance, after)
         if unwritten is None:
-            unwritten = self._unwritten[seen.uid] = _Unwritten(found)
-        unwritten.observed = found
-        if found.substance != shown.substance:
+            unwritten = self._unwritten[seen.uid] = _Unwritten(after)
+        unwritten.observed = after
+        if after.substance != shown.substance:
             unwritten.due = True
             return key
-        if not unwritten.due and held == shown:
+        if not unwritten.due and before == shown:
             self._postpone(seen.uid, unwritten, shown)
         return None
 
@@ -284,12 +284,12 @@ class ObservedState:
 
 
 def _with_new_target(changes: DocumentChanges) -> Iterator[str]:
-    for each in changes.changed:
-        before = changes.before.get(each.uid)
-        if not isinstance(each, RegisteredGateway) or not isinstance(before, RegisteredGateway):
+    for record in changes.changed:
+        before = changes.before.get(record.uid)
+        if not isinstance(record, RegisteredGateway) or not isinstance(before, RegisteredGateway):
             continue
-        if not has_same_target(before, each):
-            yield each.uid
+        if not has_same_target(before, record):
+            yield record.uid
 
 
 def _is_about(seen: Observation, gateway: Gateway) -> bool:

@@ -101,7 +101,7 @@ class RemovalEvents:
                 yield from self._out_of_force(present[key], record, trust, present)
         for record in changes.changed:
             if not isinstance(record, TrustedAuthority):
-                # No record of this document is one.
+                # This is a registry document: none of its records is a TrustedCA.
                 break
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and resource is not None:

@@ -30,7 +30,11 @@ from stationkeeper_operator.rollout.resource_steps import ResourceRef
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 
 _IN_ONE_STEP = 200
-_NOT_OBSERVED = Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
+_NOT_OBSERVED = Fact(
+    "Unknown",
+    NOT_OBSERVED,
+    "the operator does not ask the CUPS pods: set --internal-token-file, and internalToken in the chart",
+)
 
 
 @dataclass(frozen=True)

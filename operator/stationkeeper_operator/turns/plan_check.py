@@ -69,26 +69,26 @@ class PlanCheck:
                 await self._check(checked)
 
     async def _check(self, checked: Compiled) -> None:
-        found: list[str] = []
+        differences: list[str] = []
         unseen = await asyncio.to_thread(set, checked.verdicts)
         parts = plan_parts(checked.world, checked.in_force, checked.now)
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
-            found += await asyncio.to_thread(self._compare, part, checked, unseen)
+            differences += await asyncio.to_thread(self._compare, part, checked, unseen)
         self._next = None
         self._differences.labels("Verdict").inc(len(unseen))
-        found += ["/".join(key) for key in unseen]
-        if found:
-            fields = {"count": len(found), "first": ", ".join(sorted(found)[:_SHOWN])}
+        differences += ["/".join(key) for key in unseen]
+        if differences:
+            fields = {"count": len(differences), "first": ", ".join(sorted(differences)[:_SHOWN])}
             _log.error("the incremental compile differs from a full compile", extra={"fields": fields})
             self._on_difference()
 
     def _compare(self, part: PlanPart, checked: Compiled, unseen: set[Key]) -> list[str]:
         """Return the names of the differences, and remove the resources of the part from `unseen`."""
-        found: list[str] = []
+        differences: list[str] = []
         unseen.difference_update(part.verdicts)
         if part.document is not None and checked.digests.get(part.name) != digest(part.payload):
             self._differences.labels("Document").inc()
-            found.append(part.name)
+            differences.append(part.name)
         differing = [key for key, verdict in part.verdicts.items() if checked.verdicts.get(key) != verdict]
         self._differences.labels("Verdict").inc(len(differing))
-        return [*found, *("/".join(key) for key in differing)]
+        return [*differences, *("/".join(key) for key in differing)]

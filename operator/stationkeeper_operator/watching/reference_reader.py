@@ -89,7 +89,7 @@ class ReferenceReader:
 
     async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
         reports_before = {reference: self._index.reports_on(reference) for reference in wanted}
-        found: set[Reference] = set()
+        listed: set[Reference] = set()
         changed = False
         for namespace, label in itertools.product(self._namespaces, SECRET_LABELS):
             query = {"labelSelector": f"{label}=true"}
@@ -100,11 +100,11 @@ class ReferenceReader:
                         if reference in reports_before:
                             content = decode_referenced(kind, bytes(item))
                             changed |= self._index.take_in_answer(reference, reports_before[reference], content)
-                            found.add(reference)
+                            listed.add(reference)
             except ApiError as error:
                 fields = {"kind": kind, "namespace": namespace, "detail": error}
                 _log.warning("named objects cannot be listed", extra={"fields": fields})
-        return found, changed
+        return listed, changed
 
 
 def _reference(kind: str, item: msgspec.Raw) -> Reference:

@@ -41,7 +41,7 @@ class ResourceStore:
         # The earlier state of the resources that changed since `changes`; None before the first call.
         self._before: dict[Key, Resource | None] | None = None
         self._must_return_all = True
-        # Without the earlier state: the operator writes 100,000 statuses while nothing else changes.
+        # The earlier states are not kept: the operator may write 100,000 statuses while nothing else changes.
         self._restated: dict[Key, None] = {}
 
     @property
@@ -61,16 +61,16 @@ class ResourceStore:
     def put(self, resource: Resource) -> Change:
         """Take in a report on the state of a resource."""
         key, version = resource.key, _version(resource)
-        held = self._resources.get(key)
-        if held is None and version <= max(self._listed_version(key), self._deleted.get(key, -1)):
+        known = self._resources.get(key)
+        if known is None and version <= max(self._listed_version(key), self._deleted.get(key, -1)):
             return Change.NOTHING
-        if held is not None and version <= _version(held):
+        if known is not None and version <= _version(known):
             return Change.NOTHING
-        is_restated = held is not None and _compared_part(resource) == _compared_part(held)
+        is_restated = known is not None and _compared_part(resource) == _compared_part(known)
         self._hold(key, resource, is_restated=is_restated)
         if is_restated:
             return Change.STATUS
-        return Change.REDUCTION if held is not None and resource_reduced(held, resource) else Change.SPEC
+        return Change.REDUCTION if known is not None and resource_reduced(known, resource) else Change.SPEC
 
     def remove(self, last: Resource) -> Change:
         """Take in a report that a resource was deleted.
@@ -152,34 +152,35 @@ class ResourceStore:
         return StoreSnapshot(dict(self._resources), self.references.existing, undecided)
 
     def _merge_item(self, resource: Resource, is_older: bool) -> Change:
-        held = self._resources.get(resource.key)
+        known = self._resources.get(resource.key)
         if is_older:
             self._hold(resource.key, resource)
             return Change.SPEC
-        if held is None and self._deleted.get(resource.key, -1) < _version(resource):
+        if known is None and self._deleted.get(resource.key, -1) < _version(resource):
             self._hold(resource.key, resource)
             return Change.SPEC
-        return Change.NOTHING if held is None else self.put(resource)
+        return Change.NOTHING if known is None else self.put(resource)
 
     def _listed_version(self, key: Key) -> int:
         return max(self._listed.get((key.kind, key.namespace), -1), self._listed.get((key.kind, None), -1))
 
     def _hold(self, key: Key, resource: Resource, *, is_restated: bool = False) -> None:
-        held = self._resources.get(key)
-        if held is not None:
-            share_parts(resource, held)
+        known = self._resources.get(key)
+        if known is not None:
+            share_parts(resource, known)
         if is_restated:
             self._restated[key] = None
         elif self._before is not None:
-            self._before.setdefault(key, held)
+            self._before.setdefault(key, known)
         self._resources[key] = resource
         self._deleted.pop(key, None)
-        self.references.replace(held, resource)
+        self.references.replace(known, resource)
 
     def _drop(self, key: Key) -> None:
         dropped = self._resources.pop(key)
         self._restated.pop(key, None)
-        # Nothing of a resource that came and went since `changes`: a former leader takes no changes for months.
+        # Drop a resource that was created and deleted since the last `changes`: a former leader may not take changes
+        # for months.
         if self._before is not None and self._before.setdefault(key, dropped) is None:
             del self._before[key]
         self.references.replace(dropped, None)

@@ -69,10 +69,11 @@ class Resync:
         changes: list[Change] = []
         async for page in self._api.pages(resource_path(kind, namespace)):
             version = page.resource_version
-            # A thread would gain nothing: decoding needs Python's lock. The API server makes the next page meanwhile.
+            # A thread would not help: decoding needs Python's lock. Meanwhile the API server prepares the next page.
             changes.append(await _in_slices(self._add(listed, page)))
             if listed.is_first:
-                # All of it stays. Garbage collection would look at it again and again while it grows.
+                # These objects stay for long. Otherwise each garbage collection during the LIST would look at all of
+                # them again.
                 gc.freeze()
         count = len(listed.found)
         change = _gravest((*changes, await _in_slices(self._store.merge_steps(listed, version))))
@@ -81,9 +82,9 @@ class Resync:
         return change
 
     def _add(self, listed: ListInProgress, page: Page) -> Iterator[Change]:
-        """Add a page to a LIST; yield the change by each item, which is none where it counts only after the LIST."""
+        """Add a page to a LIST; yield the change of each item: `NOTHING` where it counts only after the LIST."""
         if listed.is_first:
-            # The caller has time for it while the API server makes the next page.
+            # Merge the items now, while the API server prepares the next page.
             self._store.count_at_once(listed, page.resource_version)
         for item in page.items:
             raw = bytes(item)

@@ -111,21 +111,21 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
 
 def _put_in_force(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
     """Put in the records in force, without the parts that the specs take away."""
-    held = {each.uid: each for each in _records(in_force)}
+    records_before = {candidate.uid: candidate for candidate in _records(in_force)}
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
-    for each in oldest_first:
-        before = held.get(each.resource.metadata.uid)
+    for candidate in oldest_first:
+        before = records_before.get(candidate.resource.metadata.uid)
         # The fallback may be older: a Gateway waits to be compiled again after its desired record is put in force.
-        unchanged = each.desired if each.desired == before else None
-        record = each.minimal or unchanged or each.fallback
+        unchanged = candidate.desired if candidate.desired == before else None
+        record = candidate.minimal or unchanged or candidate.fallback
         if record is None:
             continue
         if before is None or record == before or _compressed_bytes(record) <= _compressed_bytes(before):
-            base[each.key] = record
+            base[candidate.key] = record
         else:
-            growing.append((each.key, record))
-    filling.start(base, in_force, {key for key, record in base.items() if record != held.get(record.uid)})
+            growing.append((candidate.key, record))
+    filling.start(base, in_force, {key for key, record in base.items() if record != records_before.get(record.uid)})
     # If even the reserve is used up, such a record is removed: it must not stay as wide as it was.
     filling.add(growing, filling.may_reduce)
 

@@ -53,16 +53,18 @@ class Defaults:
         key = self.world.defaults_of(gateway)
         if key is None:
             raise StationkeeperError(Reason.LNS_MISSING, f"the spec has no lns, and {self._no_defaults_text(gateway)}")
-        found, shown = self.compiled[key], f"GatewayDefaults {key.namespace}/{key.name}"
-        if isinstance(found, StationkeeperError):
-            detail = f"the spec has no lns, and {shown} is refused ({found.reason}): correct it, or give lns.uri here"
+        compiled, shown = self.compiled[key], f"GatewayDefaults {key.namespace}/{key.name}"
+        if isinstance(compiled, StationkeeperError):
+            detail = (
+                f"the spec has no lns, and {shown} is refused ({compiled.reason}): correct it, or give lns.uri here"
+            )
             raise StationkeeperError(Reason.LNS_MISSING, detail)
         # One object for all Gateways that use it.
         source_note = sys.intern(f"the LNS is that of {shown}")
-        if isinstance(found, Target):
-            return replace(found, notes=(source_note,))
+        if isinstance(compiled, Target):
+            return replace(compiled, notes=(source_note,))
         try:
-            target = found.of(gateway)
+            target = compiled.of(gateway)
         except StationkeeperError as error:
             raise StationkeeperError(error.reason, f"{source_note}, and {error.detail}") from None
         return replace(target, notes=(source_note, *target.notes))

@@ -174,17 +174,18 @@ def _trust(endpoint: Endpoint, place: _Place) -> Certificate:
         raise StationkeeperError(Reason.INVALID_SPEC, f"{place.field} needs exactly one of trust and trustFrom")
     if endpoint.trust_from is not None:
         field = f"{place.field}.trustFrom"
-        found = read_content(place.world.read(place.namespace, endpoint.trust_from, field), field)
+        certificates = read_content(place.world.read(place.namespace, endpoint.trust_from, field), field)
     else:
-        found = read_certificates(endpoint.trust or "", field, Reason.MALFORMED_PEM)
-    if len(found) > 1:
+        certificates = read_certificates(endpoint.trust or "", field, Reason.MALFORMED_PEM)
+    if len(certificates) > 1:
         raise StationkeeperError(
-            Reason.TRUST_AMBIGUOUS, f"{field} holds {len(found)} certificates, a Basics Station takes exactly one"
+            Reason.TRUST_AMBIGUOUS,
+            f"{field} holds {len(certificates)} certificates, a Basics Station takes exactly one",
         )
-    problem = _trust_problem(found[0])
+    problem = _trust_problem(certificates[0])
     if problem is not None:
         raise _at(field, problem)
-    return found[0]
+    return certificates[0]
 
 
 def _token(trust: Certificate, source: TokenSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:

@@ -106,7 +106,7 @@ class _Loss(Enum):
     WAITS = 1
     """It waits until a person hands the EUI over."""
     WAITS_BEHIND = 2
-    """It waits for the same, and gets a new rank after all others."""
+    """It waits until a person hands the EUI over, and gets a new rank after all others."""
 
 
 def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:
@@ -121,16 +121,16 @@ def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str
     ranked = _ranks(live)
     losses = _losses(eui, ranked, grounds) if len(live) > 1 else {}
     last = max((rank for _, rank in ranked), default=-1)
-    found: dict[str, Settled] = {}
+    settled: dict[str, Settled] = {}
     for claim, rank in ranked:
         loss = losses.get(claim.namespace)
         final = rank
         if loss is _Loss.WAITS_BEHIND:
             final = last = last + 1
-        found[claim.namespace] = _settled(eui, claim, final, loss)
+        settled[claim.namespace] = _settled(eui, claim, final, loss)
     # The other claims could not be in force anyway: only their own refusal is reported.
     rest = {each.namespace: Settled(each.candidate, None) for each in claims if each.candidate is not None}
-    return {**rest, **found}
+    return {**rest, **settled}
 
 
 def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
@@ -194,7 +194,7 @@ def _share_trust(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool
 
 
 def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool:
-    """Return whether `first` has what both share only since `second` had the EUI with it."""
+    """Return whether `first` got the shared TrustedCA or token only after `second` already had the EUI with it."""
     return second.was_in_force and _introduced(first, second, eui, grounds)
 
 

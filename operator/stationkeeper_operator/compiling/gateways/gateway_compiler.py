@@ -84,22 +84,22 @@ def compile_gateway(
     eui = claimed_eui(resource, previous)
     if eui is None:
         return Candidate(resource, None, None, _no_eui(resource))
-    held = previous if previous is not None and previous.eui == format_hex(eui) else None
-    if held is not None and _gives_away(held, context.keys):
-        held = None
+    in_force = previous if previous is not None and previous.eui == format_hex(eui) else None
+    if in_force is not None and _gives_away(in_force, context.keys):
+        in_force = None
     problems = Problems()
     part = _read(resource, context, problems)
-    fallback = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
+    fallback = _reduced(in_force, part) if in_force is not None and (in_force.lns_uri or in_force.cups_uri) else None
     own = context.own_cups
     if own is not None and not resource.suspended and part.cups is not None:
         problems.attempt(lambda: own.check(_gateway(resource, eui, part)))
         fallback = fallback and _without_refused_move(fallback, own)
     refusal = problems.refusal
-    desired = None if refusal else _shared(_gateway(resource, eui, part), held)
-    fallback = fallback and _shared(fallback, desired, held)
+    desired = None if refusal else _shared(_gateway(resource, eui, part), in_force)
+    fallback = fallback and _shared(fallback, desired, in_force)
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
-        return _suspended(resource, bare, desired or fallback, fallback or (held and bare), refusal)
+        return _suspended(resource, bare, desired or fallback, fallback or (in_force and bare), refusal)
     return Candidate(resource, desired, fallback, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
 
 
@@ -218,14 +218,14 @@ def _names(listed: _Names, namespace: str) -> _Names:
     if listed is None:
         return None
     _not_empty(listed, "client.trustedCAs")
-    found = {text if "/" in text else f"{namespace}/{text}" for text in listed}
-    for text in found:
+    names = {text if "/" in text else f"{namespace}/{text}" for text in listed}
+    for text in names:
         owner, _, name = text.partition("/")
         if not owner or not name or "/" in name:
             raise StationkeeperError(
                 Reason.INVALID_SPEC, f"client.trustedCAs: {text[:128]!a} is neither name nor namespace/name"
             )
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
 def _pins(listed: _Names) -> _Names:

@@ -127,18 +127,18 @@ def registry_buckets(
         scopes: the scopes of the trust that will be in force, and of the trust in force.
     """
     registries = {each.bucket: each for each in in_force.values() if isinstance(each, RegistryDocument)}
-    held = {each.uid: each for number in sorted(registries) for each in registries[number].gateways}
+    records = {each.uid: each for number in sorted(registries) for each in registries[number].gateways}
     gateways: dict[int | None, list[Gateway]] = {}
     for each in resources:
         if isinstance(each, Gateway):
-            eui = claimed_eui(each, held.get(each.metadata.uid))
+            eui = claimed_eui(each, records.get(each.metadata.uid))
             gateways.setdefault(None if eui is None else bucket_of(eui, context.world.buckets), []).append(each)
     without_bucket = Bucket()
     for number in range(context.world.buckets):
-        owners = _owners(context, gateways.get(number, ()), held, without_bucket)
+        owners = _owners(context, gateways.get(number, ()), records, without_bucket)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
     without_bucket.candidates += [
-        compile_gateway(each, held.get(each.metadata.uid), context) for each in gateways.get(None, ())
+        compile_gateway(each, records.get(each.metadata.uid), context) for each in gateways.get(None, ())
     ]
     yield None, without_bucket
 

@@ -59,18 +59,18 @@ class LNSByEUI:
         """
         key = self._key_of(gateway)
         is_own = gateway.metadata.namespace == self.secret.namespace
-        where = f"Secret {self.secret.namespace}/{self.secret.name}" if is_own else f"the Secret of its {_FIELD}"
+        secret = f"Secret {self.secret.namespace}/{self.secret.name}" if is_own else f"the Secret of its {_FIELD}"
         content = self.tokens.get(key)
         if content is None:
             cure = "add it" if is_own else "ask its owner to add it, create a GatewayDefaults in this namespace"
-            detail = f"{where} has no key {key}: {cure}, or give lns here"
+            detail = f"{secret} has no key {key}: {cure}, or give lns here"
             raise StationkeeperError(Reason.TOKEN_MISSING_FOR_EUI, detail)
         try:
             blob = token_authentication(self.trust, parse_token(content))
             preflight(blob)
         except StationkeeperError as error:
-            raise StationkeeperError(error.reason, f"the key {key} of {where}: {error.detail}") from None
-        notes = tuple(f"the key {key} of {where}: the token {note}" for note in token_notes(content))
+            raise StationkeeperError(error.reason, f"the key {key} of {secret}: {error.detail}") from None
+        notes = tuple(f"the key {key} of {secret}: the token {note}" for note in token_notes(content))
         return replace(self.target, credentials=blob, notes=notes)
 
     def _key_of(self, gateway: Gateway) -> str:

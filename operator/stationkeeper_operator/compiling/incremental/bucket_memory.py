@@ -316,7 +316,7 @@ class BucketMemory:
             }
             for eui in self._stale
         }
-        found: set[Key] = set()
+        changed_keys: set[Key] = set()
         for eui, settled in settle_all(claims, self._in_force, grounds):
             before = self._decisions(eui)
             for each in self._claims.of(eui):
@@ -326,9 +326,9 @@ class BucketMemory:
                 self._edited.add(eui)
             else:
                 self._drop_empty(eui)
-            found |= {each.candidate.key for each in after if each.candidate is not None}
+            changed_keys |= {each.candidate.key for each in after if each.candidate is not None}
         self._stale.clear()
-        return found
+        return changed_keys
 
     def _decisions(self, eui: EUI64) -> tuple[Settled, ...]:
         return tuple(found for each in self._claims.of(eui) if (found := each.decision()) is not None)

@@ -210,7 +210,7 @@ class GatewayMemory:
 
     def _count_keys(self, record: RegisteredGateway, number: int) -> set[str]:
         """Count a Gateway's keys; return those that its namespace has now for the first time, or has no longer."""
-        found: set[str] = set()
+        keys: set[str] = set()
         for key in client_keys(record):
             owners = self._owners_of_keys.setdefault(key, Counter())
             had = record.namespace in owners
@@ -220,8 +220,8 @@ class GatewayMemory:
             if not owners:
                 del self._owners_of_keys[key]
             if had != (record.namespace in owners):
-                found.add(key)
-        return found
+                keys.add(key)
+        return keys
 
 
 def share_texts(record: RegisteredGateway, resource: Gateway) -> None:

@@ -257,7 +257,7 @@ class IncrementalRegistry:
                 return
 
     def _update_verdicts(self, turn: "_Turn", pause: Pause) -> dict[Key, Verdict]:
-        found, not_current, done = dict[Key, Verdict](), dict[Key, None](), 0
+        verdicts, not_current, done = dict[Key, Verdict](), dict[Key, None](), 0
         # The Gateways of events are at the end, where the next one is taken.
         while self._stale_verdicts and not pause.is_due(done):
             done += 1
@@ -271,13 +271,13 @@ class IncrementalRegistry:
             self._stale_vouching.pop(key, None)
             verdict = shared_verdict(turn.verdict_on(key, remembered))
             if verdict != remembered.verdict:
-                remembered.verdict = found[key] = verdict
+                remembered.verdict = verdicts[key] = verdict
             self.gateways.set_deadlines(key, turn.now, verdict)
         self._stale_verdicts |= not_current
-        self._update_vouching(turn, found, pause)
-        return found
+        self._update_vouching(turn, verdicts, pause)
+        return verdicts
 
-    def _update_vouching(self, turn: "_Turn", found: dict[Key, Verdict], pause: Pause) -> None:
+    def _update_vouching(self, turn: "_Turn", verdicts: dict[Key, Verdict], pause: Pause) -> None:
         """Update the vouching of Gateways that have no other change."""
         done = 0
         while self._stale_vouching:
@@ -290,7 +290,7 @@ class IncrementalRegistry:
                 continue
             vouching = turn.vouching_of(key, remembered)
             if vouching != remembered.verdict.vouching:
-                remembered.verdict = found[key] = replace(remembered.verdict, vouching=vouching)
+                remembered.verdict = verdicts[key] = replace(remembered.verdict, vouching=vouching)
 
     def mark_verdict_stale(self, key: Key) -> None:
         """Mark a Gateway for a new verdict."""

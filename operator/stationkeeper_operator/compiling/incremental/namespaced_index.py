@@ -37,14 +37,14 @@ class NamespacedIndex(Generic[K]):
             if self._one.get(key) == resource:
                 del self._one[key]
             return
-        found = namespaces.get(resource.namespace, {})
-        found.pop(resource, None)
-        if not found:
+        resources = namespaces.get(resource.namespace, {})
+        resources.pop(resource, None)
+        if not resources:
             namespaces.pop(resource.namespace, None)
         if len(namespaces) == 1:
-            (found,) = namespaces.values()
-            if len(found) == 1:
-                (self._one[key],) = found
+            (resources,) = namespaces.values()
+            if len(resources) == 1:
+                (self._one[key],) = resources
                 del self._more[key]
 
     def of(self, key: K, namespace: str) -> Iterable[Key]:

@@ -146,17 +146,17 @@ class TurnCompiler:
             interrupted: whether another change waits.
         """
         own = in_force_of(self._buckets, in_force)
-        found = self._compiler.compile(own, now, interrupted)
+        change = self._compiler.compile(own, now, interrupted)
         plan = TurnPlan(
-            found.documents,
-            found.digests,
-            found.payloads,
+            change.documents,
+            change.digests,
+            change.payloads,
             in_force,
-            found.verdicts,
+            change.verdicts,
             self._buckets,
-            deadline=found.deadline,
-            is_done=found.is_done,
-            work=found.work,
+            deadline=change.deadline,
+            is_done=change.is_done,
+            work=change.work,
         )
         present = {place[0] for name in in_force if (place := place_of(name)) is not None}
         if counts.needed | present == {self._buckets}:
@@ -196,17 +196,17 @@ class TurnCompiler:
         """Return `plan` with the documents of all counts; during a change of the count, all documents are processed."""
         verdicts = self._compiler.verdicts
         leading = PublishPlan({}, verdicts, plan.documents, plan.deadline)
-        found = for_all_counts(leading, counts, self._buckets, in_force, self._release_namespace)
-        before, all_verdicts = self._copied, found.plan.verdicts
+        registry = for_all_counts(leading, counts, self._buckets, in_force, self._release_namespace)
+        before, all_verdicts = self._copied, registry.plan.verdicts
         self._copied = {key: each for key, each in all_verdicts.items() if each != verdicts[key]}
         changed = {key for key in before.keys() | self._copied.keys() if before.get(key) != self._copied.get(key)}
         return replace(
             plan,
-            documents=found.plan.documents,
-            digests={**plan.digests, **{name: digest(each) for name, each in found.plan.payloads.items()}},
-            payloads={**plan.payloads, **found.plan.payloads},
-            before=found.before,
+            documents=registry.plan.documents,
+            digests={**plan.digests, **{name: digest(each) for name, each in registry.plan.payloads.items()}},
+            payloads={**plan.payloads, **registry.plan.payloads},
+            before=registry.before,
             verdicts={key: all_verdicts[key] for key in changed | plan.verdicts.keys() if key in all_verdicts},
-            last=found.last,
-            retired=found.retired,
+            last=registry.last,
+            retired=registry.retired,
         )

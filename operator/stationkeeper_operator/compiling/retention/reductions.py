@@ -40,29 +40,29 @@ def resource_reduced(old: Resource, new: Resource) -> bool:
     return False
 
 
-def record_may_be_reduced(held: RegisteredGateway, resource: Gateway | None) -> bool:
+def record_may_be_reduced(record: RegisteredGateway, resource: Gateway | None) -> bool:
     """Return whether a Gateway, as written, may allow less than its record in force; true in case of doubt.
 
     It only looks at what is written, so it is much cheaper than a compile.
 
     Args:
-        held: the record in force.
+        record: the record in force.
         resource: the Gateway with its uid; None if there is none.
     """
-    if resource is None or (resource.suspended and not held.suspended):
+    if resource is None or (resource.suspended and not record.suspended):
         return True
     spec = resource.spec
     if spec is None:
         return False
     client = spec.client
     if client is None:  # Of most Gateways, which are very many: only a token can be taken away.
-        return held.eui != spec.eui or bool(held.token_sources)
+        return record.eui != spec.eui or bool(record.token_sources)
     sources = {f"{each.secret_key_ref.name}/{each.secret_key_ref.key}" for each in client.tokens or ()}
     return (
-        held.eui != spec.eui
-        or _narrowed(_short_names(held.trusted_cas), _short_names(client.trusted_cas))
-        or _narrowed(held.sha256_fingerprints, client.sha256_fingerprints)
-        or not set(held.token_sources) <= sources
+        record.eui != spec.eui
+        or _narrowed(_short_names(record.trusted_cas), _short_names(client.trusted_cas))
+        or _narrowed(record.sha256_fingerprints, client.sha256_fingerprints)
+        or not set(record.token_sources) <= sources
     )
 
 

@@ -89,14 +89,14 @@ def retained_anchors(
     present = frozenset(listed)
     replaced = {each.sha256: each.replaced for each in previous.retained}
     seconds = int(now.timestamp())
-    found = [
+    candidates = [
         (RetainedAnchor(sha256=each.sha256, replaced=since, until=since + int(retain.total_seconds())), each)
         for each in filter(None, map(certificate_of, previous.anchors))
         if each not in present and each.not_after >= now
         for since in (replaced.get(each.sha256, seconds),)
     ]
     kept = sorted(
-        (each for each in found if each[0].until > seconds), key=lambda each: (-each[0].until, each[0].sha256)
+        (each for each in candidates if each[0].until > seconds), key=lambda each: (-each[0].until, each[0].sha256)
     )
     kept = sorted(kept[: max(MAX_CERTIFICATES - len(present), 0)], key=lambda each: each[0].sha256)
     return Retained(tuple(record for record, _ in kept), tuple(certificate for _, certificate in kept))

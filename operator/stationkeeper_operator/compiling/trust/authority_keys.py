@@ -51,17 +51,19 @@ def authority_keys(world: World, documents: Iterable[Document | None], owners: O
         documents: the trust documents: in force, and to be published.
         owners: the owners of the keys of gateways in force.
     """
-    found: dict[str, set[str]] = {}
+    by_namespace: dict[str, set[str]] = {}
     everywhere: set[str] = set()
     for namespace, certificate in _all_certificates(world, documents):
         key = certificate.key_sha256
         if key is None:
             continue
-        found.setdefault(namespace, set()).add(key)
+        by_namespace.setdefault(namespace, set()).add(key)
         is_others = any(each != namespace for each in owners.get(key, ()))
         if namespace == world.release_namespace or (certificate.signs_itself and not is_others):
             everywhere.add(key)
-    return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
+    return AuthorityKeys(
+        frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in by_namespace.items()}
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -14,21 +14,21 @@ from stationkeeper_operator.resources.named_references import OWN_CERTIFICATE, o
 from stationkeeper_operator.resources.specs import KeySource, TrustedCASpec
 
 
-def issuing_ca_note(spec: TrustedCASpec, namespace: str, world: World, held: Collection[Certificate]) -> str:
+def issuing_ca_note(spec: TrustedCASpec, namespace: str, world: World, known: Collection[Certificate]) -> str:
     """Return a note on a CA in `tls.crt` next to a named `ca.crt`; empty if there is none.
 
     Args:
         spec: of the TrustedCA.
         namespace: of the TrustedCA.
         world: holds its references.
-        held: the anchors and intermediates of the spec.
+        known: the anchors and intermediates of the spec.
     """
     for field, source in (
         ("certificatesFrom", spec.certificates_from),
         ("intermediatesFrom", spec.intermediates_from),
     ):
         found = _ca_beside(source, namespace, world)
-        if found is not None and found not in held:
+        if found is not None and found not in known:
             return (
                 f"{field} names ca.crt, which holds the issuer of the CA {show([found])} in {OWN_CERTIFICATE} of the "
                 f"same Secret: name {OWN_CERTIFICATE} in certificatesFrom or intermediatesFrom, if that CA signs the "

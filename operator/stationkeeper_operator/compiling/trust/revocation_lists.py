@@ -130,14 +130,14 @@ def read_revocation_lists(
 
 
 def merged_lists(
-    held: Iterable[RevocationList], read: Iterable[RevocationList], *, refuse_overdue: bool
+    in_force: Iterable[RevocationList], read: Iterable[RevocationList], *, refuse_overdue: bool
 ) -> tuple[RevocationList, ...]:
     """Return the revocations for a spec with an unusable part: all earlier ones, and all new ones.
 
     A newer list of an issuer sets the time of the next update, so that a mistake elsewhere in the spec does not make a
     CRL overdue.
     """
-    merged = {each.issuer_key: each for each in held}
+    merged = {each.issuer_key: each for each in in_force}
     for new in read:
         old = merged.get(new.issuer_key, new)
         newer = max(old, new, key=lambda each: each.this_update)

@@ -109,7 +109,7 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
 
 def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[CertificateStatus, ...]:
     """Return the status entries of the certificates in force; `now` is aware."""
-    held = (
+    roles = (
         (Role.ANCHOR, record.anchors, problem_of),
         (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
     )
@@ -118,7 +118,7 @@ def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[Certi
         certificate_status(
             each, role, judge(each, now, takes_weak=record.weak_signatures), retained.get(each.sha256, "")
         )
-        for role, listed, judge in held
+        for role, listed, judge in roles
         for each in _readable(listed)
     )
 
@@ -224,15 +224,15 @@ def read_configured_intermediates(resource: TrustedCA, spec: TrustedCASpec, worl
     Raises:
         StationkeeperError: as `World.read` and `read_authorities`.
     """
-    found: list[Authorities] = []
+    sources: list[Authorities] = []
     if spec.intermediates and spec.intermediates.strip():
-        found.append(read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE))
+        sources.append(read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE))
     if spec.intermediates_from is not None:
         field = "intermediatesFrom"
         content = world.read(resource.metadata.namespace, spec.intermediates_from, field)
-        found.append(read_authorities(content, field, Role.INTERMEDIATE))
-    certificates = dict.fromkeys(certificate for each in found for certificate in each.certificates)
-    return Authorities(tuple(certificates), tuple(problem for each in found for problem in each.left_out))
+        sources.append(read_authorities(content, field, Role.INTERMEDIATE))
+    certificates = dict.fromkeys(certificate for each in sources for certificate in each.certificates)
+    return Authorities(tuple(certificates), tuple(problem for each in sources for problem in each.left_out))
 
 
 def _note(past: tuple[Certificate, ...], *left_out: tuple[str, ...]) -> str:

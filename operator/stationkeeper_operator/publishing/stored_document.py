@@ -22,7 +22,7 @@ _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 @dataclass(frozen=True)
-class HeldDocument:
+class StoredDocument:
     """The document in a Secret.
 
     Attributes:
@@ -72,24 +72,24 @@ class PublishedSecret(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
-def read_held(document: str, secret: PublishedSecret) -> HeldDocument:
+def read_stored(document: str, secret: PublishedSecret) -> StoredDocument:
     """Return the document in a Secret; without content if the Secret is still as the chart created it."""
     metadata, encoded = secret.metadata, (secret.data or {}).get(document)
     if encoded is None:
         floor = highest_generation_in(b"", metadata.annotations)
-        return HeldDocument(
+        return StoredDocument(
             metadata.resource_version, term=term_of(metadata), floor=floor, removed=removed_of(metadata)
         )
     try:
         value = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         value = b""
-    return held_document(document, metadata, value)
+    return stored_document(document, metadata, value)
 
 
-def held_document(
+def stored_document(
     document: str, metadata: SecretMetadata, value: bytes, content: Document | None = None
-) -> HeldDocument:
+) -> StoredDocument:
     """Return the document in a Secret; log it if it cannot be decoded.
 
     Args:
@@ -106,9 +106,9 @@ def held_document(
     except StationkeeperError as error:
         fields = {"document": document, "reason": error.reason, "detail": error.detail}
         _log.warning("a published document cannot be read", extra={"fields": fields})
-        return HeldDocument(version, floor, term=term, floor=floor, removed=removed)
+        return StoredDocument(version, floor, term=term, floor=floor, removed=removed)
     header = published.header
-    return HeldDocument(version, header.generation, header.sha256, published.content, term, value, floor, removed)
+    return StoredDocument(version, header.generation, header.sha256, published.content, term, value, floor, removed)
 
 
 def term_of(metadata: SecretMetadata) -> str:
