@@ -20,8 +20,8 @@ SAID_MEANWHILE = "It says"
 SAID_LATER = "After some seconds"
 
 ROOT = Path(__file__).parents[2]
-# What runs the pages: tests in this folder, and those in tests/controlplane on a real API server.
-# `python -m tests.cluster` runs the commands of docs/chart.md, on a cluster with nodes.
+# The runners of the pages: tests in this folder, and those in tests/controlplane on a real API server. `python -m
+# tests.cluster` runs the commands of docs/chart.md, on a cluster with nodes.
 WITHOUT_A_CLUSTER = (
     "README.md",
     "docs/chirpstack.md",

@@ -9,7 +9,7 @@ from tests.tools.command_line import stationkeeper
 FOLDERS = sorted(each for each in Path("examples").iterdir() if each.is_dir())
 MANIFESTS = [each for each in FOLDERS if list(each.glob("*.yaml"))]
 # No gateway has come yet that the revoked serial number could belong to.
-# What cert-manager makes is not among the files.
+# The Secrets that cert-manager makes are not among the files.
 EXPECTED = {"stolen": ["Suspended", "Note"], "cert-manager": ["ReferenceNotFound", "ReferenceNotFound"]}
 
 

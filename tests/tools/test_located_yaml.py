@@ -45,7 +45,7 @@ def test_what_is_nested_as_deeply_as_allowed_is_read() -> None:
     assert document.value
 
 
-# What `kubectl annotate --local -o json` of version 1.32 makes of them.
+# The texts that `kubectl annotate --local -o json` of version 1.32 gives for them.
 TEXTS = ("11:22:33:44:55:11:22:33", "1:30", "1:30.5", "190:20:30", "=", "2026-01-01")
 
 

@@ -29,16 +29,16 @@ def free_ports(count: int) -> tuple[int, ...]:
     Raises:
         ToolError: `PortTaken`: one was not found.
     """
-    found: dict[int, None] = {}
+    ports: dict[int, None] = {}
     for _ in range(_ATTEMPTS * count):
         port = _FIRST + secrets.randbelow(_COUNT)
         if is_free(port):
-            found[port] = None
-        if len(found) == count:
-            return tuple(found)
+            ports[port] = None
+        if len(ports) == count:
+            return tuple(ports)
     tried = f"{_ATTEMPTS * count} ports tried from {_FIRST} to {_FIRST + _COUNT}"
     raise ToolError(
-        ToolFault.PORT_TAKEN, f"{tried}: {len(found)} free, and {count} needed; end other programs that listen there"
+        ToolFault.PORT_TAKEN, f"{tried}: {len(ports)} free, and {count} needed; end other programs that listen there"
     )
 
 

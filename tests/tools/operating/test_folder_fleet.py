@@ -55,7 +55,7 @@ def test_it_shows_the_resources_of_all_files_with_their_statuses(
     assert set(found) == {ROOF, CELLAR, ResourceName("TrustedCA", "radio", "vendor")}
     assert (found[ROOF].generation, found[ROOF].status) == (3, {"observed": 1})
     assert (found[CELLAR].generation, found[CELLAR].spec["eui"]) == (0, OTHER_EUI)
-    assert found[CELLAR].where.startswith(f"{manifests / 'b.json'}:")
+    assert found[CELLAR].location.startswith(f"{manifests / 'b.json'}:")
 
 
 def test_one_namespace_may_be_in_view(manifests: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def hostile(text: str) -> FleetView:
 @given(HOSTILE)
 @example("<script>alert(1)</script>")
 def test_text_from_tenants_and_gateways_is_shown_as_text(text: str) -> None:
-    # What is left of a text is never empty: an empty one leaves out the element around it.
+    # A shown text is never empty, because the page leaves out the element around an empty text.
     text += "x"
     plain, attacked = hostile("a"), hostile(text)
     for name, (draw, query) in PAGES.items():

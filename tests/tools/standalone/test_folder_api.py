@@ -9,7 +9,7 @@ import pytest
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError
 from stationkeeper_operator.api.resource_paths import referenced_path, resource_path
 from stationkeeper_tools.standalone.folder_api import FolderApi
-from stationkeeper_tools.standalone.held_files import ObjectKey
+from stationkeeper_tools.standalone.manifest_files import ObjectKey
 
 ROOF = ObjectKey("Gateway", "radio", "roof")
 TOKEN = ObjectKey("Secret", "radio", "token")

@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
 from stationkeeper_operator.resources.records import decode_resource
-from stationkeeper_tools.standalone.held_files import ObjectKey
 from stationkeeper_tools.standalone.identities import Identities
+from stationkeeper_tools.standalone.manifest_files import ObjectKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROOF, CELLAR = ObjectKey("Gateway", "radio", "roof"), ObjectKey("Gateway", "radio", "cellar")

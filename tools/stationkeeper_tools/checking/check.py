@@ -36,30 +36,30 @@ class CheckResult:
         return len(self.findings) - self.errors
 
 
-def check(found: ManifestSet, release_namespace: str, now: datetime) -> CheckResult:
+def check(manifests: ManifestSet, release_namespace: str, now: datetime) -> CheckResult:
     """Judge manifests as the API server and the operator would.
 
     Args:
-        found: what the files hold.
+        manifests: what the files hold.
         release_namespace: where Stationkeeper is installed.
         now: the time, aware.
     """
-    own = [each for each in found.manifests if each.kind in OWN_KINDS]
+    own = [each for each in manifests.manifests if each.kind in OWN_KINDS]
     by_schema = [finding for each in own for finding in schema_findings(each)]
-    by_name = [each for each in found.findings if each.reason == CheckReason.INVALID_METADATA]
+    by_name = [each for each in manifests.findings if each.reason == CheckReason.INVALID_METADATA]
     refused = {(each.file, each.subject) for each in (*by_name, *by_schema)}
     # The API server refuses what the schema refuses, so the operator never judges it.
     judged = [each for each in own if (each.file, each.subject) not in refused]
-    by_operator = list(_verdicts(judged, found, release_namespace, now))
-    findings = {*found.findings, *by_schema, *by_operator}
-    return CheckResult(tuple(sorted(findings)), len(own), found.others)
+    by_operator = list(_verdicts(judged, manifests, release_namespace, now))
+    findings = {*manifests.findings, *by_schema, *by_operator}
+    return CheckResult(tuple(sorted(findings)), len(own), manifests.others)
 
 
 def _verdicts(
-    judged: Collection[Manifest], found: ManifestSet, release_namespace: str, now: datetime
+    judged: Collection[Manifest], manifests: ManifestSet, release_namespace: str, now: datetime
 ) -> Iterator[Finding]:
     admitted = {id(each) for each in judged}
-    objects = [each for each in found.manifests if each.kind not in OWN_KINDS or id(each) in admitted]
+    objects = [each for each in manifests.manifests if each.kind not in OWN_KINDS or id(each) in admitted]
     plan = plan_of(build_world(objects, release_namespace), now)
     for each in judged:
         verdict = plan.verdicts.get(Key(each.kind, each.namespace, each.name))

@@ -138,7 +138,7 @@ def read_documents(text: str) -> list[LocatedYaml]:
     """
     if len(text) > MAX_BYTES:
         raise MalformedYamlError(1, f"has {len(text)} characters, at most {MAX_BYTES} are read; split the file")
-    found: list[LocatedYaml] = []
+    documents: list[LocatedYaml] = []
     loader = _Loader(text)
     try:
         _bound_depth(text)
@@ -149,7 +149,7 @@ def read_documents(text: str) -> list[LocatedYaml]:
             _bound(node)
             value = loader.construct_document(node)
             if value is not None:
-                found.append(LocatedYaml(value, node))
+                documents.append(LocatedYaml(value, node))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise MalformedYamlError(mark.line + 1 if mark else 1, error.problem or "cannot be read") from None
@@ -160,7 +160,7 @@ def read_documents(text: str) -> list[LocatedYaml]:
         raise MalformedYamlError(1, "has a value that is not of the type of its tag") from None
     finally:
         loader.dispose()
-    return found
+    return documents
 
 
 def _bound_depth(text: str) -> None:

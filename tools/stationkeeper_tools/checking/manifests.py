@@ -87,23 +87,23 @@ def parse_manifests(contents: Iterable[tuple[str, bytes]], default_namespace: st
         contents: the name and the content of each.
         default_namespace: for objects that name none.
     """
-    found = ManifestSet()
+    manifests = ManifestSet()
     seen: dict[tuple[str, str, str], Manifest] = {}
     for given, content in contents:
         name = clean(given, len(given))
         try:
             documents = read_documents(content.decode("utf-8-sig"))
         except MalformedYamlError as error:
-            found.findings.append(_malformed(name, error.line, error.problem))
+            manifests.findings.append(_malformed(name, error.line, error.problem))
             continue
         except UnicodeDecodeError as error:
-            found.findings.append(_malformed(name, 1, f"is not UTF-8 (at byte {error.start})"))
+            manifests.findings.append(_malformed(name, 1, f"is not UTF-8 (at byte {error.start})"))
             continue
         for document in documents:
-            found.findings += _doubled(name, document)
+            manifests.findings += _doubled(name, document)
             for item in _items(document):
-                _add(found, seen, name, item, default_namespace)
-    return found
+                _add(manifests, seen, name, item, default_namespace)
+    return manifests
 
 
 def _contents(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
@@ -151,7 +151,7 @@ def _items(document: LocatedYaml) -> Iterator[LocatedYaml]:
 
 
 def _add(
-    found: ManifestSet,
+    manifests: ManifestSet,
     seen: dict[tuple[str, str, str], Manifest],
     file: str,
     content: LocatedYaml,
@@ -162,21 +162,23 @@ def _add(
     kind = _text(value, "kind")
     is_own, is_referenced = group == GROUP, not group and version == "v1" and kind in REFERENCED_KINDS
     if not is_own and not is_referenced:
-        found.others += 1
+        manifests.others += 1
         return
     metadata = value.get("metadata")
     manifest = Manifest(file, content, kind, _text(metadata, "namespace") or default_namespace, _text(metadata, "name"))
     if is_own and (kind not in OWN_KINDS or version != VERSION):
         message = f"{GROUP}/{version} has no kind {kind[:64]!a}; there are {', '.join(OWN_KINDS)} in {GROUP}/{VERSION}"
-        found.findings.append(manifest.finding(Severity.ERROR, CheckReason.UNKNOWN_VERSION, message, "apiVersion"))
+        manifests.findings.append(manifest.finding(Severity.ERROR, CheckReason.UNKNOWN_VERSION, message, "apiVersion"))
         return
-    found.findings += _metadata_findings(manifest)
+    manifests.findings += _metadata_findings(manifest)
     first = seen.setdefault((manifest.kind, manifest.namespace, manifest.name), manifest)
     if first is manifest:
-        found.manifests.append(manifest)
+        manifests.manifests.append(manifest)
         return
     message = f"is the same object as that at {first.file}:{first.content.line}; remove one of the two"
-    found.findings.append(manifest.finding(Severity.ERROR, CheckReason.DUPLICATE_OBJECT, message, "metadata", "name"))
+    manifests.findings.append(
+        manifest.finding(Severity.ERROR, CheckReason.DUPLICATE_OBJECT, message, "metadata", "name")
+    )
 
 
 def _metadata_findings(manifest: Manifest) -> Iterator[Finding]:

@@ -91,17 +91,17 @@ def _with_rules() -> Any:
 
 def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema as JSON Schema in which objects have no unknown fields."""
-    found = {key: schema[key] for key in _KEPT if key in schema}
+    closed = {key: schema[key] for key in _KEPT if key in schema}
     if schema.get("x-kubernetes-list-type") == "set":
-        found["uniqueItems"] = True
+        closed["uniqueItems"] = True
     if schema.get("x-kubernetes-int-or-string"):
-        found["type"] = ["integer", "string"]
+        closed["type"] = ["integer", "string"]
     if "properties" in schema:
-        found["properties"] = {name: _closed(child) for name, child in schema["properties"].items()}
-        found["additionalProperties"] = False
+        closed["properties"] = {name: _closed(child) for name, child in schema["properties"].items()}
+        closed["additionalProperties"] = False
     if "items" in schema:
-        found["items"] = _closed(schema["items"])
-    return found
+        closed["items"] = _closed(schema["items"])
+    return closed
 
 
 def _without_nulls(value: Any, schema: Mapping[str, Any]) -> Any:

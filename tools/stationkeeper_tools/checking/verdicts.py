@@ -40,13 +40,13 @@ def build_world(manifests: Collection[Manifest], release_namespace: str) -> Worl
     """
     resources: dict[Key, Resource] = {}
     referenced: dict[Reference, ReferencedObject] = {}
-    for each in manifests:
-        if each.kind in OWN_KINDS:
-            resource = decode_resource(each.kind, _with_identity(each))
+    for manifest in manifests:
+        if manifest.kind in OWN_KINDS:
+            resource = decode_resource(manifest.kind, _with_identity(manifest))
             resources[resource.key] = resource
         else:
-            found = decode_referenced(each.kind, with_data(each))
-            referenced[Reference(each.kind, each.namespace, each.name)] = found
+            found = decode_referenced(manifest.kind, with_data(manifest))
+            referenced[Reference(manifest.kind, manifest.namespace, manifest.name)] = found
     return World(release_namespace, resources, referenced)
 
 

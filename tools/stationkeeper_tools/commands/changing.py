@@ -49,7 +49,7 @@ def tell(outcomes: Sequence[Enforced], done: str, output: Output, **more: Any) -
 def _fields(each: Enforced) -> dict[str, Any]:
     return {
         **each.resource.key._asdict(),
-        "file": each.resource.where,
+        "file": each.resource.location,
         "changed": each.changed,
         "enforced": each.is_enforced,
         "seconds": round(each.seconds, 2),
@@ -58,11 +58,11 @@ def _fields(each: Enforced) -> dict[str, Any]:
 
 
 def _line(each: Enforced, done: str) -> str:
-    where = f" ({each.resource.where})" if each.resource.where else ""
+    location = f" ({each.resource.location})" if each.resource.location else ""
     what = done if each.changed else f"was {done} already"
     if not each.is_enforced:
         mark = coloured("not enforced yet", Colour.BAD, bold=True)
-        return f"{each.resource.key}: {what}, and {mark}: {each.message}{where}"
+        return f"{each.resource.key}: {what}, and {mark}: {each.message}{location}"
     told = f": {each.message}" if each.message else ""
     after = f" after {each.seconds:.1f} s" if each.changed else ""
-    return f"{each.resource.key}: {what}, {coloured('enforced', Colour.GOOD)}{after}{told}{where}"
+    return f"{each.resource.key}: {what}, {coloured('enforced', Colour.GOOD)}{after}{told}{location}"

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from stationkeeper_tools.commands.output import Output, output_option
-from stationkeeper_tools.commands.registering import chosen, read_pem, register_all, where_options
+from stationkeeper_tools.commands.registering import chosen_destination, destination_options, read_pem, register_all
 from stationkeeper_tools.registering.exports import read_chirpstack_export, read_tts_export
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,7 +25,7 @@ def command() -> None:
     help="The root CA of the LNS' certificate, PEM. With it, each gateway keeps its Gateway Server as LNS, and its"
     " LNS key where the export has it.",
 )
-@where_options
+@destination_options
 @output_option()
 def tts(
     file: Path,
@@ -39,14 +39,14 @@ def tts(
     API's /api/v3/gateways. Gateways without an EUI are left out and listed in the output. LNS keys go into Secrets and
     are not shown.
     """
-    where = chosen(options)
+    destination = chosen_destination(options)
     export = read_tts_export(file, read_pem(lns_trust) if lns_trust is not None else None)
-    return register_all(export.gateways, where, export.notes, output)
+    return register_all(export.gateways, destination, export.notes, output)
 
 
 @command.command("chirpstack")
 @click.argument("file", type=_FILE)
-@where_options
+@destination_options
 @output_option()
 def chirpstack(
     file: Path,
@@ -57,6 +57,6 @@ def chirpstack(
 
     FILE is an answer of the API's `GET /api/gateways?limit=1000`. The GatewayDefaults of the namespace gives their LNS.
     """
-    where = chosen(options)
+    destination = chosen_destination(options)
     export = read_chirpstack_export(file)
-    return register_all(export.gateways, where, export.notes, output)
+    return register_all(export.gateways, destination, export.notes, output)

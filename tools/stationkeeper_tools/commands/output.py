@@ -16,7 +16,7 @@ from stationkeeper_core.published.observation import clean
 PROGRESS_AFTER_SECONDS = 1.0
 
 _META_KEY = "stationkeeper.output"
-# What a text for a terminal may have beside characters that can be seen: ends of lines, and what `coloured` writes.
+# The control characters that a text for a terminal may have: ends of lines, and the colours that `coloured` writes.
 _KEPT = re.compile(r"(\n|\x1b\[(?:0|1|22|31|32|33|36)m)")
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Item = TypeVar("_Item")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from stationkeeper_tools.commands.output import Output, output_option
-from stationkeeper_tools.commands.registering import chosen, register_all, where_options
+from stationkeeper_tools.commands.registering import chosen_destination, destination_options, register_all
 from stationkeeper_tools.fleet.gateway_csv import read_gateway_csv
 from stationkeeper_tools.registering.registration import FoundGateway
 
@@ -19,7 +19,7 @@ from stationkeeper_tools.registering.registration import FoundGateway
     required=True,
     help="The list of gateways; its column eui takes any usual form. A column name is optional.",
 )
-@where_options
+@destination_options
 @output_option()
 def command(
     csv_file: Path,
@@ -33,6 +33,6 @@ def command(
 
     Example: `stationkeeper register --csv gateways.csv --namespace radio --apply --dry-run`
     """
-    where = chosen(options)
+    destination = chosen_destination(options)
     found = [FoundGateway(f"{csv_file}:{each.line}", each.eui, each.name) for each in read_gateway_csv(csv_file)]
-    return register_all(found, where, (), output)
+    return register_all(found, destination, (), output)

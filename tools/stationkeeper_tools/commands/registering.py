@@ -28,7 +28,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Where:
+class Destination:
     """The place where gateways are registered.
 
     Attributes:
@@ -50,7 +50,7 @@ class Where:
         return str(self.folder) if self.folder is not None else f"the namespace {self.namespace} of the cluster"
 
 
-def where_options(decorated: _Decorated) -> _Decorated:
+def destination_options(decorated: _Decorated) -> _Decorated:
     """Add the options that say where gateways are registered."""
     for option in reversed(
         (
@@ -74,63 +74,69 @@ def where_options(decorated: _Decorated) -> _Decorated:
     return decorated
 
 
-def chosen(options: Mapping[str, Any]) -> Where:
+def chosen_destination(options: Mapping[str, Any]) -> Destination:
     """Return the place that the command line names.
 
     Args:
-        options: the values of `where_options`, by their names.
+        options: the values of `destination_options`, by their names.
 
     Raises:
         click.UsageError: it names neither a folder nor a cluster, or both.
     """
     if (options["to"] is not None) == options["is_applied"]:
         raise click.UsageError("give one of --to DIR (manifests) and --apply (the cluster)")
-    return Where(options["namespace"], options["to"], options["kubeconfig"], options["context"], options["dry_run"])
+    return Destination(
+        options["namespace"], options["to"], options["kubeconfig"], options["context"], options["dry_run"]
+    )
 
 
-def register_all(found: Sequence[FoundGateway], where: Where, notes: Iterable[str], output: Output) -> int:
+def register_all(
+    gateways: Sequence[FoundGateway], destination: Destination, notes: Iterable[str], output: Output
+) -> int:
     """Register gateways, print what changed, and return the exit code.
 
     Args:
-        found: of a list.
-        where: the place to register them.
+        gateways: of a list.
+        destination: the place to register them.
         notes: remarks on the list.
         output: the form of the result.
     """
-    wanted = registrations(found, where.namespace)
+    wanted = registrations(gateways, destination.namespace)
     told = list(notes)
-    results = list(counted(_results(wanted, where), len(wanted), "Registering"))
-    _show(results, where, told, output)
+    results = list(counted(_results(wanted, destination), len(wanted), "Registering"))
+    _show(results, destination, told, output)
     return ExitCode.INCOMPLETE if any(each.state is RegisterState.REFUSED for each in results) else ExitCode.YES
 
 
-def _results(wanted: Sequence[Registration], where: Where) -> Iterable[RegisterResult]:
-    if where.folder is not None:
-        return register(wanted, FolderTarget(where.folder, where.namespace, dry_run=where.dry_run))
-    return _in_cluster(wanted, where)
+def _results(wanted: Sequence[Registration], destination: Destination) -> Iterable[RegisterResult]:
+    if destination.folder is not None:
+        return register(wanted, FolderTarget(destination.folder, destination.namespace, dry_run=destination.dry_run))
+    return _in_cluster(wanted, destination)
 
 
-def _in_cluster(wanted: Sequence[Registration], where: Where) -> Iterable[RegisterResult]:
+def _in_cluster(wanted: Sequence[Registration], destination: Destination) -> Iterable[RegisterResult]:
     from stationkeeper_tools.cluster_access import ClusterError  # noqa: PLC0415 - kubernetes is slow to load
     from stationkeeper_tools.registering.cluster_target import ClusterTarget  # noqa: PLC0415 - the same
 
     try:
-        target: Target = ClusterTarget(where.kubeconfig, where.context, where.namespace, dry_run=where.dry_run)
+        target: Target = ClusterTarget(
+            destination.kubeconfig, destination.context, destination.namespace, dry_run=destination.dry_run
+        )
         yield from register(wanted, target)
     except ClusterError as error:
         fault = CommandFault.CLUSTER_REFUSED if error.is_refusal else CommandFault.CLUSTER_UNREACHABLE
         raise CommandError(fault, str(error), ExitCode.UNREACHABLE) from None
 
 
-def _show(results: Sequence[RegisterResult], where: Where, notes: Sequence[str], output: Output) -> None:
+def _show(results: Sequence[RegisterResult], destination: Destination, notes: Sequence[str], output: Output) -> None:
     count = {state: sum(each.state is state for each in results) for state in RegisterState}
     for note in notes:
         print_note(f"{coloured('note', Colour.CAUTION)} {note}")
     if output is Output.JSON:
         print_json(
             {
-                "where": where.shown,
-                "dryRun": where.dry_run,
+                "where": destination.shown,
+                "dryRun": destination.dry_run,
                 **{state.value.lower(): number for state, number in count.items()},
                 "notes": list(notes),
                 "gateways": [
@@ -152,11 +158,13 @@ def _show(results: Sequence[RegisterResult], where: Where, notes: Sequence[str],
     if len(shown) > MAX_SHOWN:
         print_text(f"… and {len(shown) - MAX_SHOWN} more: --output json lists all.")
     numbers = ", ".join(f"{number} {state.value.lower()}" for state, number in count.items())
-    print_text(f"{'Would be' if where.dry_run else 'In'} {where.shown}: {numbers}")
-    if where.folder is not None and list(where.folder.glob("*-lns.yaml")):
+    print_text(f"{'Would be' if destination.dry_run else 'In'} {destination.shown}: {numbers}")
+    if destination.folder is not None and list(destination.folder.glob("*-lns.yaml")):
         print_text("The folder holds Secrets with tokens (*-lns.yaml): keep them out of a repository.")
-    if where.folder is not None and not where.dry_run:
-        print_text(f"Next: stationkeeper check {where.folder}, then kubectl apply --filename {where.folder}")
+    if destination.folder is not None and not destination.dry_run:
+        print_text(
+            f"Next: stationkeeper check {destination.folder}, then kubectl apply --filename {destination.folder}"
+        )
 
 
 def read_pem(path: Path) -> str:

@@ -68,15 +68,21 @@ def command(
         raise InputError("--serial needs --ca: a serial number is unique only within its CA")
     with explained():
         fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
-        found = _revocation(fleet, eui, serial, cert, ca)
-        edit = found.undo if undo else found.edit
-        outcomes = [change(fleet, each, edit, timeout) for each in found.trusted_cas]
-    still = [f"{each.key.namespace}/{each.key.name}" for each in found.still]
+        revocation = _revocation(fleet, eui, serial, cert, ca)
+        edit = revocation.undo if undo else revocation.edit
+        outcomes = [change(fleet, each, edit, timeout) for each in revocation.trusted_cas]
+    still = [f"{each.key.namespace}/{each.key.name}" for each in revocation.still]
     if still and output is Output.TEXT:
         print_text(f"Not changed, with a CA of the same name: {', '.join(still)}. Check whether they trust this CA.")
-    done = f"revocation of {found.entry} taken back" if undo else f"revoked {found.entry}"
+    done = f"revocation of {revocation.entry} taken back" if undo else f"revoked {revocation.entry}"
     return tell(
-        outcomes, done, output, entry=found.entry, list=".".join(("spec", *found.path)), undo=undo, stillTrustedBy=still
+        outcomes,
+        done,
+        output,
+        entry=revocation.entry,
+        list=".".join(("spec", *revocation.path)),
+        undo=undo,
+        stillTrustedBy=still,
     )
 
 

@@ -54,20 +54,20 @@ def command(
     """
     with explained():
         fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
-        found, key = _look(fleet, old, new)
+        progress, key = _look(fleet, old, new)
         for _ in counted(_polls(wait), max(1, int(wait / _POLL_SECONDS)), f"Waiting until no gateway uses {key.name}"):
-            if found.may_delete:
+            if progress.may_delete:
                 break
-            found, key = _look(fleet, old, new)
-        if delete and found.may_delete:
+            progress, key = _look(fleet, old, new)
+        if delete and progress.may_delete:
             fleet.delete(key)
-    is_deleted = delete and found.may_delete
+    is_deleted = delete and progress.may_delete
     if output is Output.JSON:
-        print_json(_fields(found, is_deleted=is_deleted))
+        print_json(_fields(progress, is_deleted=is_deleted))
     else:
-        for line in _lines(found, key, delete=delete):
+        for line in _lines(progress, key, delete=delete):
             print_text(line)
-    return ExitCode.YES if found.may_delete else ExitCode.NO
+    return ExitCode.YES if progress.may_delete else ExitCode.NO
 
 
 def _look(fleet: Fleet, old: str, new: str) -> tuple[Rotation, ResourceName]:
@@ -85,10 +85,11 @@ def _polls(seconds: float) -> Iterator[None]:
         time.sleep(min(_POLL_SECONDS, max(0.0, until - time.monotonic())))
 
 
-def _fields(found: Rotation, *, is_deleted: bool) -> dict[str, Any]:
+def _fields(progress: Rotation, *, is_deleted: bool) -> dict[str, Any]:
     return {
         "steps": [
-            {"step": each.name, "done": each.is_done, "next": "" if each.is_done else each.todo} for each in found.steps
+            {"step": each.name, "done": each.is_done, "next": "" if each.is_done else each.todo}
+            for each in progress.steps
         ],
         "byOld": [
             {
@@ -97,28 +98,28 @@ def _fields(found: Rotation, *, is_deleted: bool) -> dict[str, Any]:
                 "eui": each.spec.get("eui"),
                 "lastSeen": each.status.get("lastSeen"),
             }
-            for each in found.by_old
+            for each in progress.by_old
         ],
-        "byNew": found.by_new,
-        "unregistered": list(found.unregistered),
-        "mayDelete": found.may_delete,
+        "byNew": progress.by_new,
+        "unregistered": list(progress.unregistered),
+        "mayDelete": progress.may_delete,
         "deleted": is_deleted,
     }
 
 
-def _lines(found: Rotation, key: ResourceName, *, delete: bool) -> Iterator[str]:
-    for each in found.steps:
+def _lines(progress: Rotation, key: ResourceName, *, delete: bool) -> Iterator[str]:
+    for each in progress.steps:
         mark = coloured("done", Colour.GOOD) if each.is_done else coloured("TODO", Colour.BAD, bold=True)
         yield f"  {mark}  {each.name}" + ("" if each.is_done else f": {each.todo}")
-    total = found.by_new + len(found.by_old)
-    share = f" ({100 * found.by_new // total} %)" if total else ""
-    yield f"{found.by_new} of {total} gateways use the new CA{share}."
-    for gateway in found.by_old[:_SHOWN]:
+    total = progress.by_new + len(progress.by_old)
+    share = f" ({100 * progress.by_new // total} %)" if total else ""
+    yield f"{progress.by_new} of {total} gateways use the new CA{share}."
+    for gateway in progress.by_old[:_SHOWN]:
         seen = gateway.status.get("lastSeen", "never")
         yield f"  still by {key.name}: {gateway.spec.get('eui')}  {gateway.key.namespace}/{gateway.key.name}, {seen}"
-    if len(found.by_old) > _SHOWN:
-        yield f"  … and {len(found.by_old) - _SHOWN} more: --output json has all"
-    if not found.may_delete:
+    if len(progress.by_old) > _SHOWN:
+        yield f"  … and {len(progress.by_old) - _SHOWN} more: --output json has all"
+    if not progress.may_delete:
         yield f"{key} {'is not deleted' if delete else 'must not be deleted'}: CUPS would refuse gateways."
     elif delete:
         yield f"{key} is deleted."

@@ -67,25 +67,25 @@ def command(
     """
     with explained():
         resources = fleet_of(manifests, state, namespace, kubeconfig, context).resources()
-    found = fleet_status(resources, datetime.now(UTC), check_ins)
+    status = fleet_status(resources, datetime.now(UTC), check_ins)
     wanted: set[GatewayState] = set()
     if silent:
         wanted |= {GatewayState.SILENT, GatewayState.NEVER_SEEN}
     if refused:
         wanted.add(GatewayState.REFUSED)
-    listed = [each for each in found.gateways if every or each.state in wanted]
+    listed = [each for each in status.gateways if every or each.state in wanted]
     if output is Output.JSON:
-        print_json(_fields(found, listed if wanted or every else found.gateways))
+        print_json(_fields(status, listed if wanted or every else status.gateways))
     else:
-        for line in _list_lines(listed) if wanted or every else _screen(found):
+        for line in _list_lines(listed) if wanted or every else _screen(status):
             print_text(line)
-    is_no = bool(listed) if wanted else found.needs_a_person
+    is_no = bool(listed) if wanted else status.needs_a_person
     return ExitCode.NO if is_no else ExitCode.YES
 
 
-def _fields(found: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]:
+def _fields(status: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]:
     return {
-        "counts": {state.value: found.counts[state] for state in GatewayState},
+        "counts": {state.value: status.counts[state] for state in GatewayState},
         "gateways": [
             {
                 "namespace": each.namespace,
@@ -108,34 +108,34 @@ def _fields(found: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]
                 "notAfter": rfc3339(each.ends) if each.ends else None,
                 "expiry": each.stage.value if each.stage else None,
             }
-            for each in found.cas
+            for each in status.cas
         ],
         "unregistered": [
-            {"eui": each.eui, "trustedCA": each.trusted_ca, "lastSeen": each.last_seen} for each in found.unregistered
+            {"eui": each.eui, "trustedCA": each.trusted_ca, "lastSeen": each.last_seen} for each in status.unregistered
         ],
     }
 
 
-def _screen(found: FleetStatus) -> Iterator[str]:
-    total = len(found.gateways)
+def _screen(status: FleetStatus) -> Iterator[str]:
+    total = len(status.gateways)
     counts = ", ".join(
-        coloured(f"{found.counts[state]} {state_words(state)}", _COLOURS.get(state, Colour.NAME))
+        coloured(f"{status.counts[state]} {state_words(state)}", _COLOURS.get(state, Colour.NAME))
         for state in reversed(GatewayState)
-        if found.counts[state]
+        if status.counts[state]
     )
     yield f"{total} gateways" + (f": {counts}" if counts else "")
-    urgent = [each for each in found.gateways if each.state in NEEDS_A_PERSON]
+    urgent = [each for each in status.gateways if each.state in NEEDS_A_PERSON]
     yield from _list_lines(urgent[:_SHOWN])
     if len(urgent) > _SHOWN:
         yield f"  … and {len(urgent) - _SHOWN} more: --output json has all"
-    if found.unregistered:
-        first = found.unregistered[0]
+    if status.unregistered:
+        first = status.unregistered[0]
         yield (
-            f"{len(found.unregistered)} gateways with a good certificate are not registered, such as {first.eui} "
+            f"{len(status.unregistered)} gateways with a good certificate are not registered, such as {first.eui} "
             f"by {first.trusted_ca}"
         )
-    yield f"{len(found.cas)} CAs:"
-    yield from map(_ca_line, found.cas)
+    yield f"{len(status.cas)} CAs:"
+    yield from map(_ca_line, status.cas)
 
 
 def _list_lines(listed: Iterable[GatewayLine]) -> Iterator[str]:

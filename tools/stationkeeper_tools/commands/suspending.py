@@ -44,7 +44,7 @@ def suspending_command(name: str, help_text: str, *, suspended: bool, done: str)
             outcome = change(fleet, wanted, Edit(Change.SET, ("suspended",), suspended), timeout)
         return tell([outcome], done, output)
 
-    made: Callable[..., Any] = callback
+    decorated: Callable[..., Any] = callback
     for option in reversed(
         (
             click.argument("eui", required=False),
@@ -54,5 +54,5 @@ def suspending_command(name: str, help_text: str, *, suspended: bool, done: str)
             output_option(),
         )
     ):
-        made = option(made)
-    return click.command(name, help=help_text)(made)
+        decorated = option(decorated)
+    return click.command(name, help=help_text)(decorated)

@@ -55,14 +55,14 @@ def command(uri: str, ca_bundle: Path | None, save: Path | None, timeout: float,
     except UnreachableError as error:
         detail = f"{error}; check the address and the firewall"
         raise CommandError(CommandFault.SERVER_UNREACHABLE, detail, ExitCode.UNREACHABLE) from None
-    found = find_root(chain.certificates, known)
-    problems = _problems(chain, found, address.host)
-    if save is not None and found.root is not None:
-        _save(save, _pem(found.root))
+    search = find_root(chain.certificates, known)
+    problems = _problems(chain, search, address.host)
+    if save is not None and search.root is not None:
+        _save(save, _pem(search.root))
     if output is Output.JSON:
-        print_json(_fields(uri, chain, found, problems))
+        print_json(_fields(uri, chain, search, problems))
     else:
-        _show(uri, chain, found, problems)
+        _show(uri, chain, search, problems)
     return ExitCode.NO if problems else ExitCode.YES
 
 
@@ -94,13 +94,13 @@ def _system_bundle() -> Path | None:
     return next((Path(each) for each in usual if each and Path(each).is_file()), None)
 
 
-def _problems(chain: PresentedChain, found: RootSearch, host: str) -> list[str]:
-    if found.root is None:
+def _problems(chain: PresentedChain, search: RootSearch, host: str) -> list[str]:
+    if search.root is None:
         where = "neither presented by the server nor in the bundle"
         return [
-            f"the issuer {found.missing[:128]!a} is {where}: get the root from the server's operator, or --ca-bundle"
+            f"the issuer {search.missing[:128]!a} is {where}: get the root from the server's operator, or --ca-bundle"
         ]
-    return list(station_problems(chain, found.root, host, datetime.now(UTC)))
+    return list(station_problems(chain, search.root, host, datetime.now(UTC)))
 
 
 def _save(path: Path, text: str) -> None:
@@ -124,10 +124,10 @@ def _certificate(certificate: x509.Certificate) -> dict[str, str]:
     }
 
 
-def _fields(uri: str, chain: PresentedChain, found: RootSearch, problems: list[str]) -> dict[str, Any]:
+def _fields(uri: str, chain: PresentedChain, search: RootSearch, problems: list[str]) -> dict[str, Any]:
     root = None
-    if found.root is not None:
-        root = {**_certificate(found.root), "presented": found.is_presented, "pem": _pem(found.root)}
+    if search.root is not None:
+        root = {**_certificate(search.root), "presented": search.is_presented, "pem": _pem(search.root)}
     return {
         "uri": uri,
         "presented": [_certificate(each) for each in chain.certificates],
@@ -146,14 +146,14 @@ def _note(chain: PresentedChain) -> str:
     )
 
 
-def _show(uri: str, chain: PresentedChain, found: RootSearch, problems: list[str]) -> None:
+def _show(uri: str, chain: PresentedChain, search: RootSearch, problems: list[str]) -> None:
     print_text(f"{uri} presents:")
     for each in chain.certificates:
         print_text(f"  {_line(each)}")
-    if found.root is not None:
-        source = "presented by the server" if found.is_presented else "not presented; found in the bundle"
-        print_text(f"\nThe root to write into trust ({source}):\n  {_line(found.root)}")
-        print_text(f"  SHA-256 {_certificate(found.root)['sha256']}\n\n{_pem(found.root)}")
+    if search.root is not None:
+        source = "presented by the server" if search.is_presented else "not presented; found in the bundle"
+        print_text(f"\nThe root to write into trust ({source}):\n  {_line(search.root)}")
+        print_text(f"  SHA-256 {_certificate(search.root)['sha256']}\n\n{_pem(search.root)}")
     if chain.ended:
         print_text(f"Note: {_note(chain)}")
     for line in _verdict(problems):

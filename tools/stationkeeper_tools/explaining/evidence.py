@@ -75,33 +75,36 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
     return Snapshot(TrustGeneration(trust, 1, ""), GatewayRegistry(tuple(buckets)))
 
 
-def evidence_of_manifests(eui: EUI64, found: ManifestSet, release_namespace: str, now: datetime) -> Evidence:
+def evidence_of_manifests(eui: EUI64, manifests: ManifestSet, release_namespace: str, now: datetime) -> Evidence:
     """Return the evidence on a gateway, as if only these manifests were applied.
 
     Args:
         eui: of the gateway.
-        found: the manifests.
+        manifests: the manifests.
         release_namespace: where Stationkeeper is installed.
         now: the time, aware.
     """
     refused = {
-        id(each): finding
-        for each in found.manifests
-        if each.kind in OWN_KINDS and (finding := next(schema_findings(each), None)) is not None
+        id(manifest): finding
+        for manifest in manifests.manifests
+        if manifest.kind in OWN_KINDS and (finding := next(schema_findings(manifest), None)) is not None
     }
-    plan = plan_of(build_world([each for each in found.manifests if id(each) not in refused], release_namespace), now)
+    plan = plan_of(
+        build_world([manifest for manifest in manifests.manifests if id(manifest) not in refused], release_namespace),
+        now,
+    )
     records = []
-    for each in found.manifests:
-        spec = each.content.value.get("spec")
-        if each.kind != GATEWAY or not isinstance(spec, dict) or str(spec.get("eui")).upper() != format_hex(eui):
+    for manifest in manifests.manifests:
+        spec = manifest.content.value.get("spec")
+        if manifest.kind != GATEWAY or not isinstance(spec, dict) or str(spec.get("eui")).upper() != format_hex(eui):
             continue
-        finding = refused.get(id(each))
-        verdict = plan.verdicts.get(Key(each.kind, each.namespace, each.name))
+        finding = refused.get(id(manifest))
+        verdict = plan.verdicts.get(Key(manifest.kind, manifest.namespace, manifest.name))
         if finding is not None:
-            records.append(GatewayRecord(each.namespace, each.name, False, finding.reason, finding.message, {}))
+            records.append(GatewayRecord(manifest.namespace, manifest.name, False, finding.reason, finding.message, {}))
         elif verdict is not None:
             told = (verdict.accepted, verdict.reason, verdict.message)
-            records.append(GatewayRecord(each.namespace, each.name, *told, {}))
+            records.append(GatewayRecord(manifest.namespace, manifest.name, *told, {}))
     return Evidence(snapshot_of(plan.documents), tuple(records))
 
 

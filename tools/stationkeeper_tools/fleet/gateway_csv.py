@@ -119,7 +119,7 @@ def _is_eui(text: str) -> bool:
 
 
 def _listed(rows: Sequence[tuple[int, list[str]]], columns: _Columns, source: str) -> list[ListedGateway]:
-    found: dict[EUI64, ListedGateway] = {}
+    gateways: dict[EUI64, ListedGateway] = {}
     problems: list[str] = []
     for line, row in rows:
         try:
@@ -127,17 +127,17 @@ def _listed(rows: Sequence[tuple[int, list[str]]], columns: _Columns, source: st
         except ValueError as error:
             problems.append(f"{source}:{line}: {error}")
             continue
-        first = found.setdefault(gateway.eui, gateway)
+        first = gateways.setdefault(gateway.eui, gateway)
         if first is not gateway:
             text = f"EUI {format_hex(gateway.eui)} is in line {first.line} too; remove one of the two"
             problems.append(f"{source}:{line}: {text}")
-    if len(found) > MAX_GATEWAYS:
-        problems.append(f"{source}: lists {len(found)} gateways, at most {MAX_GATEWAYS} are read; split the file")
+    if len(gateways) > MAX_GATEWAYS:
+        problems.append(f"{source}: lists {len(gateways)} gateways, at most {MAX_GATEWAYS} are read; split the file")
     if problems:
         raise InputError(*problems)
-    if not found:
+    if not gateways:
         raise InputError(f"{source}: has a header but no gateway; write one gateway a line")
-    return list(found.values())
+    return list(gateways.values())
 
 
 def _cell(row: Sequence[str], column: int | None) -> str:

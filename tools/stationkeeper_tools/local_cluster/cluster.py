@@ -130,15 +130,15 @@ class Cluster:
 
     def _grant(self, kind: str, account: str, role: str, rules: object) -> None:
         name = f"stationkeeper-{role}"
-        where = f"{_RBAC}/namespaces/{self._namespace}" if kind == "Role" else _RBAC
+        api_path = f"{_RBAC}/namespaces/{self._namespace}" if kind == "Role" else _RBAC
         api_version = _RBAC.removeprefix("/apis/")
         plural = f"{kind.lower()}s"
-        self._api.apply(f"{where}/{plural}/{name}", _object(api_version, kind, name) | {"rules": rules})
+        self._api.apply(f"{api_path}/{plural}/{name}", _object(api_version, kind, name) | {"rules": rules})
         binding = _object(api_version, f"{kind}Binding", name) | {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self._namespace}],
         }
-        self._api.apply(f"{where}/{kind.lower()}bindings/{name}", binding)
+        self._api.apply(f"{api_path}/{kind.lower()}bindings/{name}", binding)
 
     def _core(self, plural: str, name: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/{plural}/{name}"

@@ -66,14 +66,14 @@ class ClusterFleet:
             }
             with _explained():
                 try:
-                    found = self._objects.patch_namespaced_custom_object(
+                    patched = self._objects.patch_namespaced_custom_object(
                         *_place(key), body, field_manager=FIELD_MANAGER, _content_type=_MERGE, **BOUNDED
                     )
                 except ApiException as error:
                     if error.status != _CONFLICT:
                         raise
                     continue
-                return _resource(found, key.kind)
+                return _resource(patched, key.kind)
         raise FleetError(FleetFault.REFUSED, f"another program keeps changing {key}; try again")
 
     def delete(self, key: ResourceName) -> None:

@@ -56,14 +56,14 @@ class FleetResource:
         spec: as its author wrote it.
         status: as the operator wrote it; empty where it has not.
         generation: of the spec; 0 where that is not known.
-        where: its file and line; empty in a cluster.
+        location: its file and line; empty in a cluster.
     """
 
     key: ResourceName
     spec: Mapping[str, Any]
     status: Mapping[str, Any]
     generation: int = 0
-    where: str = ""
+    location: str = ""
 
     def condition(self, kind: str) -> Mapping[str, Any]:
         """Return the condition of that type for the present spec; empty where there is none."""
@@ -105,8 +105,8 @@ def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
         edit: what to change.
     """
     *around, last = edit.path
-    found = dict(spec)
-    place = found
+    new_spec = dict(spec)
+    place = new_spec
     for step in around:
         place[step] = dict(place.get(step) or {})
         place = place[step]
@@ -123,7 +123,7 @@ def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
             place[last] = [each for each in listed if not is_entry(each, edit.value)]
             if not place[last]:
                 del place[last]
-    return spec_without_empty(found, around) if edit.change is Change.REMOVE else found
+    return spec_without_empty(new_spec, around) if edit.change is Change.REMOVE else new_spec
 
 
 def is_entry(item: object, value: object) -> bool:
@@ -201,14 +201,14 @@ def trusted_ca_of(resources: Iterable[FleetResource], name: str) -> FleetResourc
         FleetError: there is none, or several namespaces have one.
     """
     namespace, _, short = name.rpartition("/")
-    found = [
+    matching = [
         each
         for each in resources
         if each.key.kind == TRUSTED_CA and each.key.name == short and namespace in {"", each.key.namespace}
     ]
-    if not found:
+    if not matching:
         raise FleetError(FleetFault.NOT_FOUND, f"there is no TrustedCA {name[:200]}; is the namespace right?")
-    if len(found) > 1:
-        names = ", ".join(f"{each.key.namespace}/{each.key.name}" for each in found[:5])
+    if len(matching) > 1:
+        names = ", ".join(f"{each.key.namespace}/{each.key.name}" for each in matching[:5])
         raise FleetError(FleetFault.AMBIGUOUS, f"several TrustedCAs have that name: {names}; write NAMESPACE/NAME")
-    return found[0]
+    return matching[0]

@@ -104,19 +104,19 @@ class FolderFleet:
         return found
 
     def _places(self) -> dict[ResourceName, _Place]:
-        found: dict[ResourceName, _Place] = {}
+        places: dict[ResourceName, _Place] = {}
         listed = scan(self._folder)
         if listed.unreadable:
             name, why = next(iter(listed.unreadable.items()))
             raise FleetError(FleetFault.UNREACHABLE, f"{self._folder / name}: {why}")
         for name, fingerprint in listed.files.items():
             for place in self._of_file(name, fingerprint):
-                other = found.setdefault(place.key, place)
+                other = places.setdefault(place.key, place)
                 if other is not place:
                     where = f"{other.file}:{other.line}"
                     detail = f"{place.file}:{place.line}: {place.key} is at {where} too; remove one of the two"
                     raise FleetError(FleetFault.AMBIGUOUS, detail)
-        return found
+        return places
 
     def _of_file(self, name: str, fingerprint: Fingerprint) -> list[_Place]:
         """Return the resources of a file; read it again only where it has changed."""

@@ -88,17 +88,17 @@ class _Text:
         self._text = "".join(lines)
 
     def apply(self, spec: LocatedYaml, edit: Edit) -> str:
-        found = spec.at(edit.path)
+        present = spec.at(edit.path)
         if edit.change is Change.SET:
-            if found is not None:
-                return self._replaced(found.node, _scalar(edit.value))
+            if present is not None:
+                return self._replaced(present.node, _scalar(edit.value))
             return self._inserted(spec, edit.path, _scalar(edit.value))
         if edit.change is Change.REMOVE:
             return self._removed(spec, edit)
-        if found is not None and isinstance(found.node, yaml.SequenceNode):
-            return self._with_item(found.node, _scalar(edit.value))
-        if found is not None:
-            return self._replaced(found.node, f"[{_scalar(edit.value)}]")
+        if present is not None and isinstance(present.node, yaml.SequenceNode):
+            return self._with_item(present.node, _scalar(edit.value))
+        if present is not None:
+            return self._replaced(present.node, f"[{_scalar(edit.value)}]")
         return self._inserted(spec, edit.path, f"[{_scalar(edit.value)}]")
 
     def _inserted(self, spec: LocatedYaml, path: Sequence[str], value: str) -> str:

@@ -96,14 +96,14 @@ def _authenticated(access: Access, budget: LogBudget) -> Middleware:
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _OPEN:
             return await handler(request)
-        found = authenticate(access, request.remote or "", lambda name: request.headers.getall(name, []))
-        if isinstance(found, Refused):
+        user = authenticate(access, request.remote or "", lambda name: request.headers.getall(name, []))
+        if isinstance(user, Refused):
             left_out = budget.take()
             if left_out is not None:
-                fields = {"peer": request.remote, "detail": found.why, "left_out": left_out}
+                fields = {"peer": request.remote, "detail": user.why, "left_out": left_out}
                 _log.warning("a request was refused", extra={"fields": fields})
-            return _refusal(found)
-        request[_USER] = found
+            return _refusal(user)
+        request[_USER] = user
         return await handler(request)
 
     return ask

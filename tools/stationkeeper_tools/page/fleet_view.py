@@ -70,7 +70,7 @@ class Listed:
     pages: int
 
 
-class _Held(msgspec.Struct, frozen=True, gc=False):
+class _StoredResource(msgspec.Struct, frozen=True, gc=False):
     """A resource.
 
     Attributes:
@@ -109,7 +109,7 @@ class FleetView:
         self.check_ins = check_ins
         self.history = history
         self.recent: list[tuple[ResourceName, StatusChange]] = []
-        self._held: dict[str, dict[ObjectName, _Held]] = {TRUSTED_CA: {}, GATEWAY: {}}
+        self._stored: dict[str, dict[ObjectName, _StoredResource]] = {TRUSTED_CA: {}, GATEWAY: {}}
         self._states = {state: SortedNames() for state in GatewayState}
         self._cas = SortedNames()
         self._phases = {kind: {phase: SortedNames() for phase in Phase} for kind in (TRUSTED_CA, GATEWAY)}
@@ -118,16 +118,16 @@ class FleetView:
         self._unregistered: dict[ResourceName, tuple[UnregisteredGateway, ...]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._held.values()))
+        return sum(map(len, self._stored.values()))
 
     def version(self, key: ResourceName) -> str | None:
         """Return the resourceVersion of a known resource; None where it is not known."""
-        held = self._held[key.kind].get(_name(key))
-        return held.version if held is not None else None
+        stored = self._stored[key.kind].get(_name(key))
+        return stored.version if stored is not None else None
 
     def names(self, kind: str, namespace: str | None) -> Iterator[ResourceName]:
         """Yield the names of the resources of a kind, in a namespace, or in all where None."""
-        return (ResourceName(kind, *each) for each in self._held[kind] if namespace in {None, each.namespace})
+        return (ResourceName(kind, *each) for each in self._stored[kind] if namespace in {None, each.namespace})
 
     def put(self, resource: FleetResource, version: str, now: datetime, *, is_first: bool = False) -> None:
         """Add or replace a resource.
@@ -141,15 +141,15 @@ class FleetView:
         key, before = resource.key, self.resource(resource.key)
         if before is not None or not is_first:
             self._note(key, changes_between(before, resource, now))
-        self._place(key, _held(resource, version, now, self.check_ins))
+        self._place(key, _stored_resource(resource, version, now, self.check_ins))
         if key.kind == TRUSTED_CA:
             self._unregistered[key] = tuple(unregistered_of(resource))
 
     def remove(self, key: ResourceName, now: datetime) -> None:
         """Remove a deleted resource."""
-        if _name(key) in self._held[key.kind]:
+        if _name(key) in self._stored[key.kind]:
             self._displace(key)
-            del self._held[key.kind][_name(key)]
+            del self._stored[key.kind][_name(key)]
             self._unregistered.pop(key, None)
             self._alarms.pop(key, None)
             self.history.forget(key)
@@ -176,10 +176,10 @@ class FleetView:
 
     def resource(self, key: ResourceName) -> FleetResource | None:
         """Return the shown fields of a resource; None where it is not known."""
-        held = self._held[key.kind].get(_name(key))
-        if held is None:
+        stored = self._stored[key.kind].get(_name(key))
+        if stored is None:
             return None
-        spec, status, generation = msgspec.json.decode(unpacked(held.resource))
+        spec, status, generation = msgspec.json.decode(unpacked(stored.resource))
         return FleetResource(key, spec, status, generation)
 
     def counts(self) -> dict[GatewayState, int]:
@@ -188,8 +188,8 @@ class FleetView:
 
     def gateway(self, name: ObjectName) -> GatewayLine | None:
         """Return the state of a gateway; None where it is not known."""
-        held = self._held[GATEWAY].get(name)
-        return held.line if held is not None and isinstance(held.line, GatewayLine) else None
+        stored = self._stored[GATEWAY].get(name)
+        return stored.line if stored is not None and isinstance(stored.line, GatewayLine) else None
 
     def gateways(self, query: Query, size: int = PAGE_SIZE) -> Listed:
         """Return one page of the gateways that match a query, sorted by state, namespace and name."""
@@ -208,7 +208,7 @@ class FleetView:
 
     def cas(self) -> list[CALine]:
         """Return the state of each CA, sorted by namespace and name."""
-        lines = (self._held[TRUSTED_CA][name].line for name in self._cas)
+        lines = (self._stored[TRUSTED_CA][name].line for name in self._cas)
         return [line for line in lines if isinstance(line, CALine)]
 
     @property
@@ -230,10 +230,10 @@ class FleetView:
         return [ResourceName(kind, *name) for name in self._phases[kind][phase].part(0, most)]
 
     def _fitting(self, names: SortedNames, query: Query) -> Iterator[ObjectName]:
-        search, trusted_ca, gateways = query.search, query.trusted_ca, self._held[GATEWAY]
+        search, trusted_ca, gateways = query.search, query.trusted_ca, self._stored[GATEWAY]
         for name in names.of(query.namespace) if query.namespace else names:
-            held = gateways[name]
-            if search in held.searched and (not trusted_ca or trusted_ca == held.trusted_ca):
+            stored = gateways[name]
+            if search in stored.searched and (not trusted_ca or trusted_ca == stored.trusted_ca):
                 yield name
 
     def _page(self, total: int, rest: Sequence[ObjectName], page: int, size: int) -> Listed:
@@ -241,10 +241,10 @@ class FleetView:
         return Listed(lines, total, page, max(1, -(-total // size)))
 
     def _ring(self, key: ResourceName, now: datetime) -> None:
-        held = self._held[key.kind].get(_name(key))
-        if held is None:
+        stored = self._stored[key.kind].get(_name(key))
+        if stored is None:
             return
-        at = changes_at(held.line, held.judged, self.check_ins)
+        at = changes_at(stored.line, stored.judged, self.check_ins)
         if at is not None and at > now:
             # It came again since the alarm was set.
             self._set_alarm(key, at)
@@ -252,16 +252,16 @@ class FleetView:
         resource = self.resource(key)
         if resource is not None:
             line = _line(resource, now, self.check_ins)
-            self._place(key, msgspec.structs.replace(held, line=line, judged=now))
+            self._place(key, msgspec.structs.replace(stored, line=line, judged=now))
 
-    def _place(self, key: ResourceName, held: _Held) -> None:
-        name, before = _name(key), self._held[key.kind].get(_name(key))
-        if before is None or _place_of(before) != _place_of(held):
+    def _place(self, key: ResourceName, stored: _StoredResource) -> None:
+        name, before = _name(key), self._stored[key.kind].get(_name(key))
+        if before is None or _place_of(before) != _place_of(stored):
             self._displace(key)
-            self._phases[key.kind][held.phase].add(name)
-            (self._states[held.line.state] if isinstance(held.line, GatewayLine) else self._cas).add(name)
-        self._held[key.kind][name] = held
-        at = changes_at(held.line, held.judged, self.check_ins)
+            self._phases[key.kind][stored.phase].add(name)
+            (self._states[stored.line.state] if isinstance(stored.line, GatewayLine) else self._cas).add(name)
+        self._stored[key.kind][name] = stored
+        at = changes_at(stored.line, stored.judged, self.check_ins)
         if at is not None:
             self._set_alarm(key, at)
 
@@ -274,7 +274,7 @@ class FleetView:
                 self._due = sorted((each, known) for known, each in self._alarms.items())
 
     def _displace(self, key: ResourceName) -> None:
-        name, before = _name(key), self._held[key.kind].get(_name(key))
+        name, before = _name(key), self._stored[key.kind].get(_name(key))
         if before is not None:
             self._phases[key.kind][before.phase].discard(name)
             (self._states[before.line.state] if isinstance(before.line, GatewayLine) else self._cas).discard(name)
@@ -301,14 +301,16 @@ def phase_of(resource: FleetResource) -> Phase:
     return Phase.WAITING
 
 
-def _held(resource: FleetResource, version: str, now: datetime, check_ins: int) -> _Held:
+def _stored_resource(resource: FleetResource, version: str, now: datetime, check_ins: int) -> _StoredResource:
     text = msgspec.json.encode((resource.spec, resource.status, resource.generation))
     line, phase = _line(resource, now, check_ins), phase_of(resource)
     if not isinstance(line, GatewayLine):
-        return _Held(version, packed(text), line, now, phase)
+        return _StoredResource(version, packed(text), line, now, phase)
     known = (resource.status.get(name, "") for name in ("model", "station"))
     searched = " ".join((line.eui, f"{line.namespace}/{line.name}", *known)).lower()
-    return _Held(version, packed(text), line, now, phase, searched, sys.intern(clean(ca_of_last_visit(resource), 600)))
+    return _StoredResource(
+        version, packed(text), line, now, phase, searched, sys.intern(clean(ca_of_last_visit(resource), 600))
+    )
 
 
 def _line(resource: FleetResource, now: datetime, check_ins: int) -> GatewayLine | CALine:
@@ -321,5 +323,5 @@ def _name(key: ResourceName) -> ObjectName:
     return ObjectName(key.namespace, key.name)
 
 
-def _place_of(held: _Held) -> tuple[object, ...]:
-    return (held.phase, held.line.state if isinstance(held.line, GatewayLine) else None)
+def _place_of(stored: _StoredResource) -> tuple[object, ...]:
+    return (stored.phase, stored.line.state if isinstance(stored.line, GatewayLine) else None)

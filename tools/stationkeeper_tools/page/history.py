@@ -33,11 +33,11 @@ class History:
     def add(self, key: ResourceName, changes: Iterable[StatusChange]) -> None:
         """Record changes of a resource."""
         kept = self._changes.get(key)
-        for each in changes:
+        for change in changes:
             if kept is None:
                 kept = self._changes[key] = deque()
                 self._namespaces.add(key.namespace, key)
-            kept.append(each)
+            kept.append(change)
             self._count += 1
             if len(kept) > self._of_one:
                 kept.popleft()

@@ -47,7 +47,7 @@ class ObjectFeed:
         while True:
             began = time.monotonic()
             await self.look()
-            # With very many objects a look takes a while, which others wait for.
+            # With very many objects, a look takes a while, and other tasks wait.
             await asyncio.sleep(max(SECONDS, _SHARE * (time.monotonic() - began)))
 
     async def look(self) -> None:
@@ -57,13 +57,13 @@ class ObjectFeed:
             return
         seen: dict[str, set[ResourceName]] = {kind: set() for kind in KINDS}
         until = time.monotonic() + SLICE_SECONDS
-        for each in list(objects):
-            kind, metadata = each.get("kind", ""), each["metadata"]
+        for item in list(objects):
+            kind, metadata = item.get("kind", ""), item["metadata"]
             if kind in seen:
                 key = ResourceName(kind, metadata["namespace"], metadata["name"])
                 seen[kind].add(key)
                 if self._view.version(key) != metadata["resourceVersion"]:
-                    self._feed.put(kind, each, is_first=not self.freshness.is_complete)
+                    self._feed.put(kind, item, is_first=not self.freshness.is_complete)
             if time.monotonic() > until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + SLICE_SECONDS

@@ -260,7 +260,7 @@ def _draw(name: str, request: Request, **fields: Any) -> str:
 
 
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -268,7 +268,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.globals.update(
+    environment.globals.update(
         style=Markup(_STYLE),  # noqa: S704 - a file of this package
         relative=words.relative,
         span=words.span,
@@ -287,7 +287,7 @@ def _environment() -> Environment:
         min=min,
         max=max,
     )
-    return found
+    return environment
 
 
 def _link(place: str, **fields: Any) -> str:

@@ -56,7 +56,7 @@ def _text(most: int = _MAX_TEXT) -> _Shape:
 
 
 def _moment(value: object) -> object:
-    # At the ends of what can be counted, arithmetic fails.
+    # Near the smallest and the largest `datetime`, arithmetic fails.
     found = moment(value) if isinstance(value, str) and value.isascii() and value.isprintable() else None
     return value if found is not None and _YEARS[0] <= found.year <= _YEARS[1] else None
 

@@ -97,13 +97,13 @@ def _spec_changes(before: FleetResource, after: FleetResource, heard: datetime) 
 
 
 def _condition_changes(before: FleetResource, after: FleetResource, heard: datetime) -> Iterator[StatusChange]:
-    known = {each.get("type"): each for each in before.status.get("conditions") or ()}
-    for each in after.status.get("conditions") or ():
-        old = known.get(each.get("type"), {})
-        if any(each.get(name) != old.get(name) for name in ("status", "reason")):
-            has_time = each.get("lastTransitionTime") != old.get("lastTransitionTime")
-            at = moment(each.get("lastTransitionTime")) if has_time else None
-            yield _condition_change(each, at or heard)
+    known = {condition.get("type"): condition for condition in before.status.get("conditions") or ()}
+    for condition in after.status.get("conditions") or ():
+        old = known.get(condition.get("type"), {})
+        if any(condition.get(name) != old.get(name) for name in ("status", "reason")):
+            has_time = condition.get("lastTransitionTime") != old.get("lastTransitionTime")
+            at = moment(condition.get("lastTransitionTime")) if has_time else None
+            yield _condition_change(condition, at or heard)
 
 
 def _certificate_changes(before: FleetResource, after: FleetResource, heard: datetime) -> Iterator[StatusChange]:

@@ -152,7 +152,7 @@ class _Toolchain:
             self._check_exit(self._run(arguments, f"build-{program}", told))
             target.chmod(0o755)
 
-    def _run(self, arguments: list[str], name: str, told: Callable[[bytes], None]) -> ManagedProcess:
+    def _run(self, arguments: list[str], name: str, take_output: Callable[[bytes], None]) -> ManagedProcess:
         log = self.work / f"{name}.log"
         process = ManagedProcess(f"go {arguments[0]}", [self.go, *arguments], log, self.environment, self.work)
         ends = time.monotonic() + BUILD_SECONDS
@@ -160,11 +160,11 @@ class _Toolchain:
             process.start()
             with log.open("rb") as output:
                 while not process.wait(_POLL_SECONDS):
-                    told(output.read())
+                    take_output(output.read())
                     if time.monotonic() > ends:
                         detail = f"`go {arguments[0]}` took longer than {BUILD_SECONDS:g} s"
                         raise ToolError(ToolFault.BUILD_FAILED, f"{detail}\n{process.log_tail()}")
-                told(output.read())
+                take_output(output.read())
         finally:
             process.stop()
         return process

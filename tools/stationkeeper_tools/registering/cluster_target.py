@@ -108,14 +108,14 @@ def _explained(what: str, *, is_one: bool) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        said = _message(error)
+        message = _message(error)
         if is_one and error.status == _CONFLICT:
             hint = "another tool manages these fields; change them there, or remove them from the list"
-            raise TargetRefusedError(f"{said}; {hint}") from None
+            raise TargetRefusedError(f"{message}; {hint}") from None
         if is_one and error.status in _SINGLE:
-            raise TargetRefusedError(said) from None
+            raise TargetRefusedError(message) from None
         hint = _HINTS.get(error.status, "run the same command again later")
-        detail = f"cannot {what}: the API server answers {error.status}: {said}; {hint}"
+        detail = f"cannot {what}: the API server answers {error.status}: {message}; {hint}"
         raise ClusterError(detail, is_refusal=True) from None
     except (HTTPError, OSError) as error:
         detail = f"cannot {what}: the API server is not reached: {error}"

@@ -52,7 +52,7 @@ def read_tts_export(path: Path, lns_trust: str | None) -> Export:
     Raises:
         InputError: it is no such export.
     """
-    found, notes = [], []
+    gateways, notes = [], []
     for number, item in enumerate(_listed(path, "gateways"), start=1):
         where, ids = f"{path}: gateway {number}", _object(item, "ids")
         eui, name = _text(ids, "eui"), _text(ids, "gateway_id") or _text(item, "name")
@@ -64,8 +64,8 @@ def read_tts_export(path: Path, lns_trust: str | None) -> Export:
             lns = _tts_lns(item, lns_trust)
             token = _tts_token(item)
             notes += _tts_notes(where, name, lns, token)
-        found.append(FoundGateway(where, _eui(where, eui), name, lns, token if lns is not None else ""))
-    return _export(path, found, notes)
+        gateways.append(FoundGateway(where, _eui(where, eui), name, lns, token if lns is not None else ""))
+    return _export(path, gateways, notes)
 
 
 def read_chirpstack_export(path: Path) -> Export:
@@ -77,7 +77,7 @@ def read_chirpstack_export(path: Path) -> Export:
     Raises:
         InputError: it is no such export.
     """
-    found, notes = [], []
+    gateways, notes = [], []
     for number, item in enumerate(_listed(path, "result"), start=1):
         where = f"{path}: gateway {number}"
         gateway = _object(item, "gateway") or item
@@ -85,17 +85,17 @@ def read_chirpstack_export(path: Path) -> Export:
         if not eui:
             notes.append(f"{where} has no gatewayId and is left out")
             continue
-        found.append(FoundGateway(where, _eui(where, eui), _text(gateway, "name")))
+        gateways.append(FoundGateway(where, _eui(where, eui), _text(gateway, "name")))
     total = _total(path)
-    if total > len(found) + len(notes):
-        notes.append(f"{path} has {len(found)} of {total} gateways: ask ChirpStack again with a greater limit")
-    return _export(path, found, notes)
+    if total > len(gateways) + len(notes):
+        notes.append(f"{path} has {len(gateways)} of {total} gateways: ask ChirpStack again with a greater limit")
+    return _export(path, gateways, notes)
 
 
-def _export(path: Path, found: Sequence[FoundGateway], notes: Sequence[str]) -> Export:
-    if not found:
+def _export(path: Path, gateways: Sequence[FoundGateway], notes: Sequence[str]) -> Export:
+    if not gateways:
         raise InputError(*notes, f"{path}: holds no gateway with an EUI; is it the export of another server?")
-    return Export(tuple(found), tuple(notes))
+    return Export(tuple(gateways), tuple(notes))
 
 
 def _eui(where: str, text: str) -> Any:

@@ -73,28 +73,32 @@ def register(wanted: Iterable[Registration], target: Target) -> Iterator[Registe
     """
     specs = dict(target.existing())
     names = {str(spec.get("eui")): name for name, spec in specs.items()}
-    for each in wanted:
-        other = names.get(format_hex(each.eui))
-        if other is not None and other != each.name:
-            yield RegisterResult(each.eui, other, RegisterState.UNCHANGED, "is registered under this name")
+    for registration in wanted:
+        other = names.get(format_hex(registration.eui))
+        if other is not None and other != registration.name:
+            yield RegisterResult(registration.eui, other, RegisterState.UNCHANGED, "is registered under this name")
             continue
-        yield _put(each, specs.get(each.name), target)
+        yield _put(registration, specs.get(registration.name), target)
 
 
-def _put(each: Registration, held: Mapping[str, Any] | None, target: Target) -> RegisterResult:
-    if held is not None and held.get("eui") != format_hex(each.eui):
-        detail = f"the name belongs to the gateway {str(held.get('eui'))[:64]}; give this one another name in the list"
-        return RegisterResult(each.eui, each.name, RegisterState.REFUSED, detail)
-    is_same = held is not None and _holds(held, each.gateway["spec"])
-    if is_same and each.secret is None:
-        return RegisterResult(each.eui, each.name, RegisterState.UNCHANGED)
+def _put(registration: Registration, existing: Mapping[str, Any] | None, target: Target) -> RegisterResult:
+    if existing is not None and existing.get("eui") != format_hex(registration.eui):
+        detail = (
+            f"the name belongs to the gateway {str(existing.get('eui'))[:64]}; give this one another name in the list"
+        )
+        return RegisterResult(registration.eui, registration.name, RegisterState.REFUSED, detail)
+    is_same = existing is not None and _holds(existing, registration.gateway["spec"])
+    if is_same and registration.secret is None:
+        return RegisterResult(registration.eui, registration.name, RegisterState.UNCHANGED)
     try:
-        is_changed = target.put(each, is_new=held is None, is_same=is_same)
+        is_changed = target.put(registration, is_new=existing is None, is_same=is_same)
     except TargetRefusedError as error:
-        return RegisterResult(each.eui, each.name, RegisterState.REFUSED, str(error))
+        return RegisterResult(registration.eui, registration.name, RegisterState.REFUSED, str(error))
     if not is_changed:
-        return RegisterResult(each.eui, each.name, RegisterState.UNCHANGED)
-    return RegisterResult(each.eui, each.name, RegisterState.CREATED if held is None else RegisterState.CHANGED)
+        return RegisterResult(registration.eui, registration.name, RegisterState.UNCHANGED)
+    return RegisterResult(
+        registration.eui, registration.name, RegisterState.CREATED if existing is None else RegisterState.CHANGED
+    )
 
 
 def _holds(held: Any, wanted: Any) -> bool:

@@ -22,14 +22,14 @@ class FoundGateway:
     """A gateway of a list, before it has the name of a resource.
 
     Attributes:
-        where: file and line or number, for messages.
+        location: file and line or number, for messages.
         eui: of the gateway.
         name: as the list has it; empty where it has none.
         lns: `spec.lns`; None where the GatewayDefaults of the namespace gives it.
         token: for its LNS, the value after `Authorization: `; empty for none. A secret: never print it.
     """
 
-    where: str
+    location: str
     eui: EUI64
     name: str = ""
     lns: Mapping[str, Any] | None = None
@@ -69,21 +69,21 @@ def registrations(gateways: Iterable[FoundGateway], namespace: str) -> list[Regi
     found = list(gateways)
     _check_unique(found)
     names = Counter(_slug(each.name) for each in found)
-    made = [_registration(each, names, namespace) for each in found]
+    result = [_registration(each, names, namespace) for each in found]
     problems = [
-        f"{gateway.where}: {finding.message}"
-        for gateway, each in zip(found, made, strict=True)
+        f"{gateway.location}: {finding.message}"
+        for gateway, each in zip(found, result, strict=True)
         for finding in schema_findings(_as_manifest(each.gateway, namespace))
     ]
     if problems:
         raise InputError(*problems)
-    return made
+    return result
 
 
 def _check_unique(found: Iterable[FoundGateway]) -> None:
     first: dict[EUI64, FoundGateway] = {}
     problems = [
-        f"{each.where}: EUI {format_hex(each.eui)} is at {first[each.eui].where} too; remove one of the two"
+        f"{each.location}: EUI {format_hex(each.eui)} is at {first[each.eui].location} too; remove one of the two"
         for each in found
         if first.setdefault(each.eui, each) is not each
     ]
@@ -95,25 +95,30 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())[:_MAX_NAME].strip("-")
 
 
-def _registration(found: FoundGateway, names: Mapping[str, int], namespace: str) -> Registration:
-    digits, slug = format_hex(found.eui).lower(), _slug(found.name)
+def _registration(gateway_found: FoundGateway, names: Mapping[str, int], namespace: str) -> Registration:
+    digits, slug = format_hex(gateway_found.eui).lower(), _slug(gateway_found.name)
     name = slug if slug and names[slug] == 1 else f"{slug or 'gateway'}-{digits}"
-    spec: dict[str, Any] = {"eui": format_hex(found.eui)}
+    spec: dict[str, Any] = {"eui": format_hex(gateway_found.eui)}
     secret = None
-    if found.lns is not None:
-        spec["lns"] = dict(found.lns)
-        if found.token:
+    if gateway_found.lns is not None:
+        spec["lns"] = dict(gateway_found.lns)
+        if gateway_found.token:
             key = {"name": f"{name}-lns", "key": "token"}
             spec["lns"]["auth"] = {"token": {"secretKeyRef": key}}
             metadata = {"name": key["name"], "namespace": namespace, "labels": _LABELS}
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": found.token}}
+            secret = {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": metadata,
+                "stringData": {"token": gateway_found.token},
+            }
     gateway = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Gateway",
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
-    return Registration(found.eui, name, gateway, secret)
+    return Registration(gateway_found.eui, name, gateway, secret)
 
 
 def _as_manifest(gateway: Mapping[str, Any], namespace: str) -> Manifest:

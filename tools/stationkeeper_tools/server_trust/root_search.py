@@ -53,14 +53,14 @@ def find_root(presented: Sequence[x509.Certificate], known: Iterable[x509.Certif
 def read_bundle(content: bytes) -> list[x509.Certificate]:
     """Return the certificates of a PEM bundle, or one DER certificate, without those that cannot be read."""
     blocks = _BLOCK.findall(content)
-    found = []
+    certificates = []
     for block in blocks or [content]:
         try:
             load = x509.load_pem_x509_certificate if blocks else x509.load_der_x509_certificate
-            found.append(load(block))
+            certificates.append(load(block))
         except ValueError:
             continue
-    return found
+    return certificates
 
 
 def _is_self_signed(certificate: x509.Certificate) -> bool:

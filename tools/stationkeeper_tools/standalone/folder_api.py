@@ -24,7 +24,7 @@ from stationkeeper_operator.api.kubernetes_api import (
 )
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES, referenced_path, resource_path
-from stationkeeper_tools.standalone.held_files import ObjectKey
+from stationkeeper_tools.standalone.manifest_files import ObjectKey
 from stationkeeper_tools.standalone.merge_patch import merged
 
 Object = dict[str, Any]
@@ -109,16 +109,16 @@ class FolderApi(KubernetesApi):
             The object as requests show it.
         """
         path = _path(key)
-        held = self._objects.get(path)
+        earlier = self._objects.get(path)
         body = {**content, "metadata": {**content["metadata"], **identity}}
         if key.kind in RESOURCES:
-            status = held.get("status") if held is not None else self._statuses.pop(identity["uid"], None)
+            status = earlier.get("status") if earlier is not None else self._statuses.pop(identity["uid"], None)
             if status:
                 body["status"] = status
         found = self._write(path, body)
         self._collection(key)[path] = found
         if key.kind in REFERENCED:
-            self._tell(key, "MODIFIED" if held is not None else "ADDED", found)
+            self._tell(key, "MODIFIED" if earlier is not None else "ADDED", found)
         return found
 
     def remove(self, key: ObjectKey) -> Object | None:
@@ -179,15 +179,15 @@ class FolderApi(KubernetesApi):
     async def _change(self, method: str, path: str, body: Object) -> Object:
         is_status = path.endswith("/status")
         path = path.removesuffix("/status")
-        held = self._objects.get(path)
-        if held is None:
+        earlier = self._objects.get(path)
+        if earlier is None:
             raise ApiError(_NOT_FOUND, "NotFound")
         for field in ("resourceVersion", "uid"):
-            if body.get("metadata", {}).get(field, held["metadata"].get(field)) != held["metadata"].get(field):
+            if body.get("metadata", {}).get(field, earlier["metadata"].get(field)) != earlier["metadata"].get(field):
                 raise ApiError(_CONFLICT, "Conflict")
         if is_status:
             body = {"status": body.get("status")}
-        changed = merged(held, body) if method == "PATCH" else body
+        changed = merged(earlier, body) if method == "PATCH" else body
         if path in self._published and "data" in body:
             await self._keep(path, changed)
         found = self._write(path, changed)
@@ -205,16 +205,16 @@ class FolderApi(KubernetesApi):
             raise ApiError(_UNAVAILABLE, "StateNotWritable", error.strerror or type(error).__name__) from None
 
     def _list(self, path: str, query: Mapping[str, str]) -> Object:
-        found = _COLLECTION.fullmatch(path)
-        if found is None or found[2] not in {*RESOURCES.values(), *REFERENCED.values()}:
+        match = _COLLECTION.fullmatch(path)
+        if match is None or match[2] not in {*RESOURCES.values(), *REFERENCED.values()}:
             raise ApiError(_NOT_FOUND, "NotFound")
         if not self.is_known:
             raise ApiError(_UNAVAILABLE, "FolderNotRead", "no manifest could be read yet")
         label = query.get("labelSelector", "")
         items = [
             each
-            for each in self._collections.get(found[2], {}).values()
-            if found[1] in {None, each["metadata"]["namespace"]} and _has_label(each, label)
+            for each in self._collections.get(match[2], {}).values()
+            if match[1] in {None, each["metadata"]["namespace"]} and _has_label(each, label)
         ]
         return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
 

@@ -22,8 +22,15 @@ from stationkeeper_operator.watching.reports import BegunReport, Report, Resourc
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.standalone.folder_api import FolderApi
 from stationkeeper_tools.standalone.folder_scan import ENDINGS, Fingerprint, Scan, read_regular, scan
-from stationkeeper_tools.standalone.held_files import HeldFile, HeldObject, ObjectKey, chosen, kept, read_file
 from stationkeeper_tools.standalone.identities import Identities, Identity
+from stationkeeper_tools.standalone.manifest_files import (
+    ManifestFile,
+    ManifestObject,
+    ObjectKey,
+    chosen,
+    kept,
+    read_file,
+)
 from stationkeeper_tools.standalone.state_folder import StateFolder
 
 INTERVAL_SECONDS = 0.1
@@ -42,7 +49,7 @@ _EMPTY = (
 _log = logging.getLogger("stationkeeper.standalone")
 
 
-class Held(msgspec.Struct, omit_defaults=True):
+class StoredManifests(msgspec.Struct, omit_defaults=True):
     """The stored state of the manifests.
 
     Attributes:
@@ -52,7 +59,7 @@ class Held(msgspec.Struct, omit_defaults=True):
         mounts: folders, by name, that were on a file system of their own.
     """
 
-    files: dict[str, HeldFile] = msgspec.field(default_factory=dict)
+    files: dict[str, ManifestFile] = msgspec.field(default_factory=dict)
     identities: tuple[Identity, ...] = ()
     last: int = 0
     mounts: tuple[str, ...] = ()
@@ -75,8 +82,8 @@ class Place:
 
 @dataclass(frozen=True)
 class _Reading:
-    held: Held
-    objects: Mapping[ObjectKey, tuple[str, HeldObject]]
+    stored: StoredManifests
+    objects: Mapping[ObjectKey, tuple[str, ManifestObject]]
     of_files: Mapping[str, tuple[Finding, ...]]
     findings: tuple[Finding, ...]
 
@@ -110,15 +117,15 @@ class FolderWatch:
         self._api = api
         self._now = now
         self._report: Callable[[Report], None] = lambda _report: None
-        self._held = _load(state)
-        self._identities = Identities(self._held.identities, self._held.last)
-        self._objects: dict[ObjectKey, tuple[str, HeldObject]] = {}
+        self._stored = _load(state)
+        self._identities = Identities(self._stored.identities, self._stored.last)
+        self._objects: dict[ObjectKey, tuple[str, ManifestObject]] = {}
         self._fingerprints: dict[str, Fingerprint] = {}
         self._of_files: Mapping[str, tuple[Finding, ...]] = {}
         self._last: Scan | None = None
         self._since = 0.0
         self._taken: Scan | None = None
-        self._kept = self._held
+        self._kept = self._stored
         self._kept_at = 0.0
         self.findings: tuple[Finding, ...] = ()
         self.on_findings: Callable[[], None] = lambda: None
@@ -149,15 +156,15 @@ class FolderWatch:
         Returns:
             Whether there is anything, in the folder or from an earlier run. If not, call it again.
         """
-        if self._held.files:
-            self._apply_objects(chosen(self._held.files, self._identities.files)[0])
+        if self._stored.files:
+            self._apply_objects(chosen(self._stored.files, self._identities.files)[0])
             self._api.known()
         await self._look()
         await asyncio.sleep(INTERVAL_SECONDS)
         await self._look()
-        if self._held.files:
+        if self._stored.files:
             self._api.known()
-        return bool(self._held.files)
+        return bool(self._stored.files)
 
     async def run(self) -> NoReturn:
         """Follow the folder until cancelled."""
@@ -169,46 +176,46 @@ class FolderWatch:
             await asyncio.sleep(max(INTERVAL_SECONDS, _LOOK_SHARE * (time.monotonic() - began)))
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(scan, self._root)
-        if found != self._last:
-            self._last, self._since = found, time.monotonic()
+        found_files = await asyncio.to_thread(scan, self._root)
+        if found_files != self._last:
+            self._last, self._since = found_files, time.monotonic()
             return
-        if found == self._taken:
-            if self._kept is not self._held and time.monotonic() - self._kept_at > _KEEP_AGAIN_SECONDS:
-                await self._keep(self._held)
+        if found_files == self._taken:
+            if self._kept is not self._stored and time.monotonic() - self._kept_at > _KEEP_AGAIN_SECONDS:
+                await self._keep(self._stored)
             return
-        reading = await asyncio.to_thread(self._read, found)
+        reading = await asyncio.to_thread(self._read, found_files)
         if reading is None:
             return
-        await self._keep(reading.held)
-        self._held, self._taken = reading.held, found
-        self._fingerprints, self._of_files = dict(found.files), reading.of_files
+        await self._keep(reading.stored)
+        self._stored, self._taken = reading.stored, found_files
+        self._fingerprints, self._of_files = dict(found_files.files), reading.of_files
         self._apply_objects(reading.objects)
         if reading.findings != self.findings:
             self.findings = reading.findings
             self.on_findings()
 
-    async def _keep(self, held: Held) -> None:
+    async def _keep(self, stored: StoredManifests) -> None:
         """Store what was read. If that fails, the change still counts: it may remove trust."""
         self._kept_at = time.monotonic()
         try:
-            await asyncio.to_thread(self._write, held)
+            await asyncio.to_thread(self._write, stored)
         except OSError as error:
             fields = {"detail": str(error)}
             _log.error("the state of the manifests cannot be stored; trying again", extra={"fields": fields})
         else:
-            self._kept = held
+            self._kept = stored
 
-    def _write(self, held: Held) -> None:
-        if held != self._kept:
-            self._state.write(_MANIFESTS, msgspec.json.encode(held))
+    def _write(self, stored: StoredManifests) -> None:
+        if stored != self._kept:
+            self._state.write(_MANIFESTS, msgspec.json.encode(stored))
 
     def _read(self, found: Scan) -> _Reading | None:
         """Read the changed files; None where one changed again in the meantime, or is not finished."""
-        files: dict[str, HeldFile] = {}
+        files: dict[str, ManifestFile] = {}
         findings: dict[str, tuple[Finding, ...]] = {}
         for name, fingerprint in found.files.items():
-            before = self._held.files.get(name)
+            before = self._stored.files.get(name)
             if before is not None and self._fingerprints.get(name) == fingerprint:
                 files[name], findings[name] = before, self._of_files.get(name, ())
                 continue
@@ -216,52 +223,54 @@ class FolderWatch:
             if not is_finished and time.monotonic() - self._since < _UNFINISHED_SECONDS:
                 return None
         lost = self._lost_mounts(found)
-        for name, each in self._held.files.items():
+        for name, each in self._stored.files.items():
             if name not in files and _is_hindered(name, found, lost):
                 files[name] = kept(each)
         if scan(self._root) != found:
             return None
         return self._complete(found, files, findings)
 
-    def _complete(self, found: Scan, files: dict[str, HeldFile], of_files: dict[str, tuple[Finding, ...]]) -> _Reading:
+    def _complete(
+        self, found: Scan, files: dict[str, ManifestFile], of_files: dict[str, tuple[Finding, ...]]
+    ) -> _Reading:
         objects, doubled = chosen(files, self._identities.files)
-        said = [*doubled, *self._folder_findings(found)]
+        findings = [*doubled, *self._folder_findings(found)]
         for key in [key for key in objects if self._api.is_reserved(key)]:
             name, each = objects.pop(key)
             message = "is one of the Secrets that Stationkeeper writes itself; use another name"
-            said.append(
+            findings.append(
                 Finding(self._shown(name), each.line, Severity.ERROR, CheckReason.INVALID_METADATA, message, key.name)
             )
         if len(objects) > MAX_OBJECTS:
             message = f"has more than {MAX_OBJECTS} objects, so this change is ignored; remove some objects"
-            said.append(Finding(str(self._root), 1, Severity.ERROR, CheckReason.INVALID_FIELD, message))
-            return _Reading(self._held, self._objects, of_files, tuple(sorted(said)))
+            findings.append(Finding(str(self._root), 1, Severity.ERROR, CheckReason.INVALID_FIELD, message))
+            return _Reading(self._stored, self._objects, of_files, tuple(sorted(findings)))
         now = self._now()
         for key in self._objects.keys() - objects.keys():
             self._identities.forget(key)
         for key, (name, each) in objects.items():
             self._identities.of(key, each.content, name, now)
         mounts = tuple(sorted(found.mounts | self._lost_mounts(found)))
-        held = Held(files, self._identities.all, self._identities.last, mounts)
+        stored = StoredManifests(files, self._identities.all, self._identities.last, mounts)
         listed = [each for of_file in of_files.values() for each in of_file]
-        return _Reading(held, objects, of_files, tuple(sorted({*listed, *said})))
+        return _Reading(stored, objects, of_files, tuple(sorted({*listed, *findings})))
 
     def _lost_mounts(self, found: Scan) -> frozenset[str]:
         """Return the folders whose manifests were on a file system that is no longer mounted."""
         return frozenset(
             each
-            for each in self._held.mounts
-            if each not in found.mounts and _holds(each, self._held.files) and not _holds(each, found.files)
+            for each in self._stored.mounts
+            if each not in found.mounts and _holds(each, self._stored.files) and not _holds(each, found.files)
         )
 
-    def _read_one(self, name: str, before: HeldFile | None) -> tuple[HeldFile, tuple[Finding, ...], bool]:
+    def _read_one(self, name: str, before: ManifestFile | None) -> tuple[ManifestFile, tuple[Finding, ...], bool]:
         """Return the objects of a file that count, its problems, and whether the file looks finished."""
         try:
             content = read_regular(self._root / name, MAX_FILE_BYTES)
         except OSError as error:
             message = f"cannot be read: {error.strerror or error}"
             finding = Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, message)
-            return kept(before) if before is not None else HeldFile(), (finding,), True
+            return kept(before) if before is not None else ManifestFile(), (finding,), True
         found, findings = read_file(self._shown(name), content, self._namespace, before)
         # A file that is cut between two objects has no error. It is recognised by a last line without a line end.
         fewer = before is not None and len(found.objects) < len(before.objects)
@@ -274,13 +283,13 @@ class FolderWatch:
             "is not mounted; to remove its objects, put a file there that has only a comment",
         )
         for name, why in told.items():
-            is_of_interest = not name or name.endswith(ENDINGS) or _holds(name, self._held.files)
+            is_of_interest = not name or name.endswith(ENDINGS) or _holds(name, self._stored.files)
             if is_of_interest:
                 yield Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, f"{why}; its objects stay in force")
         if not found.files and not found.unreadable:
             yield Finding(str(self._root), 1, Severity.ERROR, NOT_READABLE, _EMPTY)
 
-    def _apply_objects(self, objects: Mapping[ObjectKey, tuple[str, HeldObject]]) -> None:
+    def _apply_objects(self, objects: Mapping[ObjectKey, tuple[str, ManifestObject]]) -> None:
         """Report a change to the operator: deletions first."""
         now, before = self._now(), self._objects
         self._objects = dict(objects)
@@ -289,8 +298,8 @@ class FolderWatch:
             if gone is not None and key.kind in RESOURCES:
                 self._report(ResourceReport(decode_resource(key.kind, gone), deleted=True))
         for key, (name, each) in objects.items():
-            held = before.get(key)
-            if held is not None and held[1].content == each.content:
+            stored = before.get(key)
+            if stored is not None and stored[1].content == each.content:
                 continue
             identity = self._identities.of(key, each.content, name, now)
             found = self._api.put(key, each.content, identity.metadata)
@@ -320,14 +329,14 @@ def _holds(folder: str, files: Mapping[str, object]) -> bool:
     return any(name.startswith(f"{folder}/") for name in files)
 
 
-def _load(state: StateFolder) -> Held:
+def _load(state: StateFolder) -> StoredManifests:
     """Return the state that an earlier run stored; an empty one where it cannot be read."""
     content = state.read(_MANIFESTS)
     if content is None:
-        return Held()
+        return StoredManifests()
     try:
-        return msgspec.json.decode(content, type=Held)
+        return msgspec.json.decode(content, type=StoredManifests)
     except (msgspec.MsgspecError, UnicodeError):
         fields = {"file": _MANIFESTS}
         _log.exception("the stored state of the manifests cannot be read; reading all again", extra={"fields": fields})
-        return Held()
+        return StoredManifests()

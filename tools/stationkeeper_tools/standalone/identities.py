@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from stationkeeper_tools.standalone.held_files import ObjectKey
+from stationkeeper_tools.standalone.manifest_files import ObjectKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,15 +75,15 @@ class Identities:
         """
         text = msgspec.json.encode(content.get("spec"), order="deterministic")
         spec = hashlib.sha256(text).hexdigest()
-        held = self._known.get(key)
-        if held is None:
+        identity = self._known.get(key)
+        if identity is None:
             self.last = max(self.last + 1, (now - _EPOCH) // _MICROSECOND)
-            held = Identity(*key, str(uuid4()), self.last, 1, spec, file)
-        elif (held.spec, held.file) != (spec, file):
-            generation = held.generation + (held.spec != spec)
-            held = msgspec.structs.replace(held, generation=generation, spec=spec, file=file)
-        self._known[key] = held
-        return held
+            identity = Identity(*key, str(uuid4()), self.last, 1, spec, file)
+        elif (identity.spec, identity.file) != (spec, file):
+            generation = identity.generation + (identity.spec != spec)
+            identity = msgspec.structs.replace(identity, generation=generation, spec=spec, file=file)
+        self._known[key] = identity
+        return identity
 
     def forget(self, key: ObjectKey) -> None:
         """Remove the identity of a deleted object."""

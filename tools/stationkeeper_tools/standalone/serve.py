@@ -107,7 +107,7 @@ async def serve(
     ended = asyncio.Event()
 
     def serving() -> None:
-        # Only now: a resource is in force when gateways can connect, not when CUPS has loaded it.
+        # Announce it only now: a resource is in force when gateways can connect, not when CUPS has loaded it.
         api.cups = _pod(settings.internal, is_ready=True)
         tell("serving", about)
 

@@ -15,7 +15,7 @@ from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.checking.findings import Finding
 from stationkeeper_tools.standalone.folder_api import FolderApi, Object
 from stationkeeper_tools.standalone.folder_watch import FolderWatch
-from stationkeeper_tools.standalone.held_files import ObjectKey
+from stationkeeper_tools.standalone.manifest_files import ObjectKey
 from stationkeeper_tools.standalone.state_folder import STATUS, StateFolder
 
 Tell = Callable[[str, Mapping[str, Any]], None]
@@ -156,9 +156,9 @@ class StatusBoard:
     def _fields(self) -> dict[str, Any]:
         places = self._watch.places
         resources = []
-        for each in self._api.resources():
-            metadata, spec = each["metadata"], each.get("spec") or {}
-            key = ObjectKey(each["kind"], metadata["namespace"], metadata["name"])
+        for resource in self._api.resources():
+            metadata, spec = resource["metadata"], resource.get("spec") or {}
+            key = ObjectKey(resource["kind"], metadata["namespace"], metadata["name"])
             place = places.get(key)
             fields: dict[str, Any] = {**key._asdict(), "uid": metadata["uid"], "generation": metadata["generation"]}
             if place is not None:
@@ -167,11 +167,11 @@ class StatusBoard:
                 fields["suspended"] = spec.get("suspended") is True
             if key.kind == GATEWAY:
                 fields["eui"] = spec.get("eui")
-            resources.append({**fields, "status": each.get("status") or {}})
+            resources.append({**fields, "status": resource.get("status") or {}})
         return {
             **self._about,
             "updated": rfc3339(self._now()),
-            "findings": [_finding(each) for each in self._findings],
+            "findings": [_finding(resource) for resource in self._findings],
             "events": list(self._events),
             "resources": resources,
         }

@@ -30,7 +30,7 @@ class ObjectKey(NamedTuple):
     name: str
 
 
-class HeldObject(msgspec.Struct, frozen=True, omit_defaults=True):
+class ManifestObject(msgspec.Struct, frozen=True, omit_defaults=True):
     """An object of a manifest.
 
     Attributes:
@@ -53,7 +53,7 @@ class HeldObject(msgspec.Struct, frozen=True, omit_defaults=True):
         return ObjectKey(self.kind, self.namespace, self.name)
 
 
-class HeldFile(msgspec.Struct, frozen=True, omit_defaults=True):
+class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """The objects of a file that count.
 
     Attributes:
@@ -62,12 +62,12 @@ class HeldFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     sha256: str = ""
-    objects: tuple[HeldObject, ...] = ()
+    objects: tuple[ManifestObject, ...] = ()
 
 
 def read_file(
-    name: str, content: bytes, default_namespace: str, before: HeldFile | None
-) -> tuple[HeldFile, tuple[Finding, ...]]:
+    name: str, content: bytes, default_namespace: str, before: ManifestFile | None
+) -> tuple[ManifestFile, tuple[Finding, ...]]:
     """Return the objects of a file that count from now on, and the file's problems.
 
     Args:
@@ -84,14 +84,14 @@ def read_file(
         return kept(before), (Finding(name, 1, Severity.ERROR, CheckReason.MALFORMED_YAML, message),)
     found = parse_manifests([(name, content)], default_namespace)
     findings = [each for each in found.findings if each.severity is Severity.ERROR]
-    objects: dict[ObjectKey, HeldObject] = {}
+    objects: dict[ObjectKey, ManifestObject] = {}
     if all(each.subject for each in findings):
         refused = {each.subject for each in findings}
         known = {each.key: each.content for each in before.objects} if before is not None else {}
         for manifest in found.manifests:
             if manifest.subject in refused:
                 continue
-            taken = _held(manifest)
+            taken = _object_of(manifest)
             # An unchanged object is still valid: of a large file, only the changed objects are checked.
             is_known = manifest.kind in OWN_KINDS and known.get(taken.key) == taken.content
             problems = [] if is_known else list(_problems(manifest))
@@ -99,19 +99,19 @@ def read_file(
             if not problems:
                 objects[taken.key] = taken
     if not findings:
-        return HeldFile(sha256, tuple(objects.values())), ()
+        return ManifestFile(sha256, tuple(objects.values())), ()
     remaining = (each for each in kept(before).objects if each.key not in objects) if before is not None else ()
-    return HeldFile("", (*objects.values(), *remaining)), tuple(findings)
+    return ManifestFile("", (*objects.values(), *remaining)), tuple(findings)
 
 
-def kept(file: HeldFile) -> HeldFile:
+def kept(file: ManifestFile) -> ManifestFile:
     """Return the file with all objects marked as kept."""
-    return HeldFile("", tuple(msgspec.structs.replace(each, is_kept=True) for each in file.objects))
+    return ManifestFile("", tuple(msgspec.structs.replace(each, is_kept=True) for each in file.objects))
 
 
 def chosen(
-    files: Mapping[str, HeldFile], before: Mapping[ObjectKey, str]
-) -> tuple[dict[ObjectKey, tuple[str, HeldObject]], tuple[Finding, ...]]:
+    files: Mapping[str, ManifestFile], before: Mapping[ObjectKey, str]
+) -> tuple[dict[ObjectKey, tuple[str, ManifestObject]], tuple[Finding, ...]]:
     """Return each object with its file, and findings on objects that several files have.
 
     If several files have an object, one that is not kept counts. Of several such files, it is the one that the object
@@ -121,11 +121,11 @@ def chosen(
         files: by name.
         before: the file that each object came from until now.
     """
-    candidates: dict[ObjectKey, list[tuple[str, HeldObject]]] = {}
+    candidates: dict[ObjectKey, list[tuple[str, ManifestObject]]] = {}
     for name in sorted(files):
         for each in files[name].objects:
             candidates.setdefault(each.key, []).append((name, each))
-    found: dict[ObjectKey, tuple[str, HeldObject]] = {}
+    found: dict[ObjectKey, tuple[str, ManifestObject]] = {}
     findings: list[Finding] = []
     for key, listed in candidates.items():
         first = min(listed, key=lambda each: (each[1].is_kept, each[0] != before.get(key), each[0]))
@@ -135,12 +135,12 @@ def chosen(
 
 
 def _doubled(
-    key: ObjectKey, first: tuple[str, HeldObject], others: Iterable[tuple[str, HeldObject]]
+    key: ObjectKey, first: tuple[str, ManifestObject], others: Iterable[tuple[str, ManifestObject]]
 ) -> Iterator[Finding]:
-    where, held = first
+    file, counting = first
     subject = f"{key.kind} {key.namespace}/{key.name}"
     for name, each in others:
-        message = f"is the same object as that at {where}:{held.line}, which counts; remove one of the two"
+        message = f"is the same object as that at {file}:{counting.line}, which counts; remove one of the two"
         yield Finding(name, each.line, Severity.ERROR, CheckReason.DUPLICATE_OBJECT, message, subject)
 
 
@@ -192,7 +192,7 @@ def _is_json(root: Any) -> bool:
     return True
 
 
-def _held(manifest: Manifest) -> HeldObject:
+def _object_of(manifest: Manifest) -> ManifestObject:
     value: Mapping[str, Any] = manifest.content.value if manifest.kind in OWN_KINDS else with_data(manifest)
     metadata = value.get("metadata")
     known = metadata if isinstance(metadata, dict) else {}
@@ -200,4 +200,4 @@ def _held(manifest: Manifest) -> HeldObject:
     texts = {field: known[field] for field in ("labels", "annotations") if isinstance(known.get(field), dict)}
     content = {field: each for field, each in value.items() if field not in {"status", "metadata"}}
     content["metadata"] = {"name": manifest.name, "namespace": manifest.namespace, **texts}
-    return HeldObject(manifest.kind, manifest.namespace, manifest.name, manifest.content.line, content)
+    return ManifestObject(manifest.kind, manifest.namespace, manifest.name, manifest.content.line, content)

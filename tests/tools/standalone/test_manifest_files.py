@@ -8,8 +8,8 @@ import yaml
 from stationkeeper_tools.checking.findings import Finding
 from stationkeeper_tools.checking.manifests import Manifest
 from stationkeeper_tools.checking.resource_schema import schema_findings
-from stationkeeper_tools.standalone import held_files
-from stationkeeper_tools.standalone.held_files import HeldFile, ObjectKey, chosen, kept, read_file
+from stationkeeper_tools.standalone import manifest_files
+from stationkeeper_tools.standalone.manifest_files import ManifestFile, ObjectKey, chosen, kept, read_file
 from tests.tools.manifest_files import REFUSED_BY_THE_SCHEMA, gateway, token_secret, trusted_ca
 
 OTHER = "0123456789ABCDEE"
@@ -19,12 +19,12 @@ def text(*objects: Any) -> bytes:
     return yaml.safe_dump_all(objects, sort_keys=False).encode()
 
 
-def read(content: bytes, before: HeldFile | None = None) -> tuple[HeldFile, list[str]]:
+def read(content: bytes, before: ManifestFile | None = None) -> tuple[ManifestFile, list[str]]:
     found, findings = read_file("all.yaml", content, "radio", before)
     return found, [each.reason for each in findings]
 
 
-def names(file: HeldFile) -> dict[str, bool]:
+def names(file: ManifestFile) -> dict[str, bool]:
     return {each.name: each.is_kept for each in file.objects}
 
 
@@ -48,7 +48,7 @@ def test_only_the_changed_objects_of_a_file_are_judged(monkeypatch: pytest.Monke
         judged.append(manifest.name)
         return schema_findings(manifest)
 
-    monkeypatch.setattr(held_files, "schema_findings", judge)
+    monkeypatch.setattr(manifest_files, "schema_findings", judge)
 
     found, _ = read(text(trusted_ca(), gateway("roof", suspended=True), gateway("cellar", OTHER)), BEFORE)
 
@@ -105,7 +105,7 @@ ODD = {
 def test_any_file_gives_objects_that_can_be_stored(value: Any) -> None:
     found, _ = read(text(trusted_ca(), value, gateway("cellar", OTHER)), BEFORE)
 
-    assert msgspec.json.decode(msgspec.json.encode(found), type=HeldFile) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=ManifestFile) == found
     assert names(found).keys() >= {"vendor", "cellar"}
 
 
