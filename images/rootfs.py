@@ -20,7 +20,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-# Of the standard library: graphical programs, tests, installers, and what builds extensions.
+# Files of the standard library: graphical programs, tests, installers, and tools to build extensions.
 _STANDARD_LIBRARY = (
     *(
         "test",
@@ -37,15 +37,15 @@ _STANDARD_LIBRARY = (
     *("site-packages", "lib-dynload/_tkinter*", "lib-dynload/_test*", "lib-dynload/_xx*", "lib-dynload/_ctypes_test*"),
     *("*/test", "*/tests"),
 )
-# Of packages: `kubernetes` has a module for each kind and each API, which it imports by name if a program asks for
-# one; here it reads credentials only. The rest is source of extensions, types and tests.
+# Files of packages. `kubernetes` has a module for each kind and each API, and imports it by name when a program asks
+# for it; here it only reads credentials. The rest is source of extensions, types and tests.
 _PACKAGES = (
     *("kubernetes/client/models/*.py", "kubernetes/client/api/*.py"),
     *("kubernetes/aio/client/models/*.py", "kubernetes/aio/client/api/*.py"),
     *("*.pyi", "*.pyx", "*.pxd", "*.pxi", "*.c", "*.h", "*.so.hash", "*/tests", "*/test"),
     *("_virtualenv.*", "pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info"),
 )
-# Where the environment was installed from, which says nothing later and differs each time.
+# The place from which the environment was installed: of no use later, and different each time.
 _TRACES = ("*.dist-info/RECORD", "*.dist-info/direct_url.json", "*.dist-info/uv_*.json", "*.dist-info/REQUESTED")
 PLACE = Path("/opt/stationkeeper")
 _FOLDERS = {"tmp": 0o1777, "var/tmp": 0o1777, "proc": 0o555, "sys": 0o555, "dev": 0o755, "run": 0o755, "etc": 0o755}

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 _LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 _LOADING_RELATIONS = {"stylesheet", "icon", "preload", "modulepreload", "manifest", "preconnect", "dns-prefetch"}
-# What stands in a text where Markdown was not taken as a list, a table or a block of code.
+# The remains in a text if Markdown was not read as a list, a table, a note or a block of code.
 _LEFT_OVER = ("\n- ", "\n1. ", "|-|", "```")
 _FENCE_AS_TEXT = re.compile(r"(?:sh|console|text|yaml|json|toml|nginx)\b[^\n]*\n")
 _HOST, _PREFIX = "site.invalid", "/site/"

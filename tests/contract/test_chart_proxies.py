@@ -21,7 +21,7 @@ def test_the_port_for_proxies_is_there_only_where_it_is_asked_for_and_open_to_th
     policy = the(manifests, "NetworkPolicy", "stationkeeper-cups")
     rules = {rule["ports"][0]["port"]: rule.get("from") for rule in policy["spec"]["ingress"]}
     assert rules["forwarded"] == [{"ipBlock": {"cidr": "10.0.3.0/24"}}]
-    # Nothing but the CA is mounted of its Secret.
+    # Only the CA of its Secret is mounted.
     volumes = {
         each["name"]: each
         for each in the(manifests, "Deployment", "stationkeeper-cups")["spec"]["template"]["spec"]["volumes"]

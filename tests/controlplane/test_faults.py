@@ -73,7 +73,7 @@ def test_a_leader_that_wakes_up_after_its_lease_expired_overwrites_nothing(clust
     apply_fleet(cluster, suspended=False)
     second = cluster.start("second")
     wait_for(lambda: second.answers("/readyz") == 200, "the follower has listed")
-    # What the first one has to do as it wakes up: all of it is out of date by then.
+    # The work that waits for the first leader. When it wakes up, all of this work is out of date.
     for number in range(FLEET):
         cluster.apply("Gateway", f"waiting-{number}", gateway(f"{number + 0xA0000:016X}"))
     first.pause()

@@ -119,7 +119,7 @@ async def leaders(control_plane: Any) -> AsyncIterator[tuple[Leader, Leader]]:
     admin = ApiClient(kubeconfig)
     admin.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     for document in DOCUMENTS:
-        # As the chart creates them, for the operator to fill.
+        # The chart creates the Secrets without content, and the operator fills them.
         admin.create(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": secret_name(document)}})
     async with FreezableApi(Credentials(kubeconfig)) as one, FreezableApi(Credentials(kubeconfig)) as two:
         yield Leader(one, namespace, "one"), Leader(two, namespace, "two")

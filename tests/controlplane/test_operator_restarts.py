@@ -99,7 +99,7 @@ def test_a_container_that_is_killed_and_started_again_in_its_pod_waits_for_no_le
     cluster.start("pod-2_uid-2")
     apply_some(cluster)
     first.kill()
-    # So long would anybody else wait.
+    # Another candidate would wait for this time.
     api.merge(lease, {"spec": {"leaseDurationSeconds": 600}})
     before = api.get(lease)["spec"]
     cluster.delete("TrustedCA", "dropped")

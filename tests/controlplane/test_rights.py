@@ -41,7 +41,7 @@ NO_SECRET_OF_OURS = "stationkeeper-server-tls"
 SHOWN_KINDS = ("trustedcas", "gateways")
 SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
-# What is allowed for objects of any name, as "verb group/resource".
+# The rights for objects of any name, as "verb group/resource".
 ANYWHERE_SERVED = {
     *(
         f"{verb} stationkeeper.io/{kind}"
@@ -114,7 +114,7 @@ def cluster(
         found = Cluster(running)
         for name in (RELEASE, TEAM, ELSEWHERE):
             found.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-        # What Kubernetes lets every ServiceAccount do, such as ask what it may do itself.
+        # The rights that Kubernetes gives every ServiceAccount, such as to ask for its own rights.
         found.of_everybody = found.allowed("operator", RELEASE)
         yield found
         found.close()

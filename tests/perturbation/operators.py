@@ -109,7 +109,7 @@ class Operators:
             elif said["ended"] == self._pid:
                 self._pid = 0
                 self._ended(said["status"])
-                # As a kubelet does, at first.
+                # A kubelet also waits shortly before its first restart.
                 threading.Timer(0.5, self._again).start()
             self._said.notify_all()
 

@@ -166,7 +166,7 @@ class Plan:
             kinds: the possible perturbations.
         """
         chance = random.Random(f"{self.seed}/{traffic}/{number}")  # noqa: S311 - reproducible, not secret
-        # What a Lease meets costs seconds in which nothing else happens. LISTs are few in a run.
+        # A fault of a Lease costs seconds in which nothing else happens. A run has few LISTs.
         likelier = 0.3 if traffic.endswith("leases") else 1.0
         of_lists = {Kind.AGED: 4.0, Kind.CUT: 2.0} if traffic.startswith("LIST") else {}
         for kind in kinds:

@@ -42,7 +42,7 @@ def main() -> int:
     # A coroutine of a killed process is closed when its run is collected, and cannot tidy up any more.
     sys.unraisablehook = lambda _: None
     warnings.simplefilter("ignore", RuntimeWarning)
-    # What was loaded is not looked through for garbage after each run.
+    # Exclude the loaded modules from the garbage collection after each run.
     gc.collect()
     gc.freeze()
     seeds = range(options.first, options.first + options.seeds)

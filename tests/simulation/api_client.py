@@ -135,7 +135,7 @@ class SimulatedApi(KubernetesApi):
             answered,
         )
         held = self._link.on_request(method, place)
-        # What was sent arrives even if the process that sent it is killed meanwhile.
+        # A sent request arrives even if its sender is killed meanwhile.
         self._loop.call_outside(self._link.seconds() if held is None else held, self._arrive, sent)
         timer = self._loop.call_later(seconds, self._fail, answered, "TimeoutError")
         try:

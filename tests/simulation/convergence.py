@@ -78,7 +78,7 @@ class Convergence:
             is_in = use.is_let_in(pod, key)
             allowed = use.is_allowed(self._history, key, last) if last.until is None else False
             if allowed is None or is_doubtful:
-                # What was in force stays.
+                # The last good state stays in force.
                 continue
             if is_in and not allowed and not use.was_allowed(self._history, key, since):
                 yield f"{pod.name} still lets {use.what} in by {plural} {key}"

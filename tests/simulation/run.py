@@ -89,7 +89,8 @@ class Run:
 
     def run(self) -> Outcome:
         """Run to the end."""
-        # What a killed process left behind is closed when it is collected, which must not happen amid another run.
+        # Collect the objects of killed processes now: their collection closes them, which must not happen during
+        # another run.
         gc.collect()
         gc.disable()
         with ExitStack() as stack:
