@@ -34,11 +34,11 @@ class OperatorKeyError(ValueError):
 
 
 LATEST_HOLDS_MS = 4_000
-"""How long a process of a pod accepts a message on the latest documents, in milliseconds of its own clock. The time
-begins when the process gives the answer whose moment the message repeats.
+"""How long a process of a pod accepts a message on the latest documents, in milliseconds of its own clock.
 
-After that answer, the operator checks that it leads; it stops 5 s before another operator may lead. So while a process
-accepts the message, no other operator has published later documents, even if the message arrived late.
+The time begins when the process gives the answer whose moment the message repeats. After that answer, the operator
+checks that it leads; it stops 5 s before another operator may lead. So while a process accepts the message, no other
+operator has published later documents, even if the message arrived late.
 """
 
 

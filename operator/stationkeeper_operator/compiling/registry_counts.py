@@ -120,11 +120,11 @@ def redistributed(documents: Iterable[RegistryDocument], buckets: int) -> dict[s
     records: dict[int, _BucketRecords] = {}
     seen: set[tuple[str, str]] = set()
     listed = list(documents)
-    for gateway in (records_of_bucket for document in listed for records_of_bucket in document.gateways):
+    for gateway in (each for document in listed for each in document.gateways):
         if (owner := (gateway.eui, gateway.namespace)) not in seen:
             seen.add(owner)
             records.setdefault(_bucket(gateway.eui, buckets), _BucketRecords()).gateways.append(gateway)
-    for reserved in (records_of_bucket for document in listed for records_of_bucket in document.reserved):
+    for reserved in (each for document in listed for each in document.reserved):
         if (owner := (reserved.eui, reserved.namespace)) not in seen:
             seen.add(owner)
             records.setdefault(_bucket(reserved.eui, buckets), _BucketRecords()).reserved.append(reserved)
