@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 _LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 _LOADING_RELATIONS = {"stylesheet", "icon", "preload", "modulepreload", "manifest", "preconnect", "dns-prefetch"}
 # The remains in a text if Markdown was not read as a list, a table, a note or a block of code.
-_LEFT_OVER = ("\n- ", "\n1. ", "|-|", "```")
+_LEFT_OVER = ("\n- ", "\n1. ", "\n| ", "|-|", "[!", "```")
 _FENCE_AS_TEXT = re.compile(r"(?:sh|console|text|yaml|json|toml|nginx)\b[^\n]*\n")
 _HOST, _PREFIX = "site.invalid", "/site/"
 

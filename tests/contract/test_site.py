@@ -69,6 +69,8 @@ def test_each_page_forbids_the_browser_to_load_from_other_sites(site: Path) -> N
         ('<link rel="stylesheet" href="//fonts.example.org/x.css">', "loads //fonts.example.org/x.css from elsewhere"),
         ('<img src="missing.png">', "index.html: missing.png leads nowhere"),
         ("<p>Some text\n- a list</p>", "Markdown is left over"),
+        ("<p>| a | row |\n| after | a blank line |</p>", "Markdown is left over"),
+        ("<p>[!WARNING]\nof a note that begins with a space</p>", "Markdown is left over"),
         ("<p><code>sh not-run\nls</code></p>", "Markdown is left over"),
     ],
 )
