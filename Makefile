@@ -69,7 +69,7 @@ docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper commands > docs/commands.md
 	@$(UV) run --frozen python -m website.references
 
-# The documentation as a site, in build/site/site. Fails where a link leads nowhere.
+# The documentation as a site, in build/site/site. Fails if a link leads nowhere.
 site: .venv/.synced
 	@$(UV) run --frozen python -m website.build
 

@@ -96,7 +96,7 @@ def write(root: Path, new: str, date: datetime.date) -> None:
 
 
 def _named(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield each version that a file names, with the file; an empty one where a file names none and should."""
+    """Yield each version that a file names, with the file; an empty one if a file must name one and does not."""
     for place in PLACES:
         for path in sorted(root.glob(place.files)):
             name = str(path.relative_to(root))

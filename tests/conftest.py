@@ -79,10 +79,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its layer, and where processes share them begin with what takes longest.
+    """Mark each test with its layer; if several processes share the tests, begin with the longest ones.
 
-    What needs a program of somebody else is slow: each run of it takes a good part of a second. The files without a
-    slow test come last, so that all processes end at about the same time.
+    A test that needs a program of another project is slow: each run of it takes a good part of a second. The files
+    without a slow test come last, so that all processes end at about the same time.
     """
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])

@@ -21,7 +21,7 @@ class StationAnswer:
 
 @dataclass(frozen=True)
 class CredentialSet:
-    """The three parts of a blob, empty where absent."""
+    """The three parts of a blob, empty if absent."""
 
     trust: bytes
     certificate: bytes

@@ -20,7 +20,7 @@ class Attempt:
 
     Attributes:
         begun, ended: in seconds of `time.monotonic`.
-        outcome: `200` or another status, `gave up`, or `closed` where the server ended the connection.
+        outcome: `200` or another status, `gave up`, or `closed` if the server ended the connection.
     """
 
     begun: float

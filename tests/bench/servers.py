@@ -113,7 +113,7 @@ def documents(fleet: Fleet, members: tuple[Member, ...], generation: int, *other
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[Server | None]:
-    """Run nginx; None where there is none."""
+    """Run nginx; None if there is none."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         yield None
@@ -126,7 +126,7 @@ def nginx(folder: Path) -> Iterator[Server | None]:
 
 @contextmanager
 def go(folder: Path) -> Iterator[Server | None]:
-    """Run the Go server of `peer.go`; None where there is no Go."""
+    """Run the Go server of `peer.go`; None if there is no Go."""
     program = shutil.which("go")
     if program is None:
         yield None

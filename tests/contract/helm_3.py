@@ -13,7 +13,7 @@ from stationkeeper_tools.progress import Progress
 HELM_3_VERSION = "3.22.0"
 MODULES = Path(__file__).parent / "go"
 
-# Without these it takes every cluster for Kubernetes 1.20 where it only renders.
+# Without these it takes every cluster for Kubernetes 1.20 if it only renders.
 _KUBERNETES = {"k8sVersionMajor": "1", "k8sVersionMinor": KUBERNETES_VERSION.split(".")[1]}
 _LINKED: Mapping[str, str] = {
     "helm.sh/helm/v3/internal/version.version": f"v{HELM_3_VERSION}",

@@ -13,7 +13,7 @@ class Said:
 
     Attributes:
         status: of HTTP.
-        message: of a refusal; empty where there is none.
+        message: of a refusal; empty if there is none.
         warnings: what the answer warns of.
     """
 

@@ -56,7 +56,7 @@ def test_other_tenants_do_not_change_a_tenants_judgements(seed: int) -> None:
         now = chance.choice(TIMES)
         full = judged(client, whole, now)
         for tenant, (without_trust, without_gateways) in tenants.items():
-            # The scope stays the same, and so does the budget: not even where it is spent does anything change.
+            # The scope stays the same, and so does the budget: even if it is spent, nothing changes.
             assert _said(full, tenant) == _said(judged(client, without_trust, now), tenant)
             deserted = judged(client, without_gateways, now)
             if tenant in deserted.scope.namespaces and _is_whole(full, deserted):

@@ -70,7 +70,7 @@ async def test_a_ticket_of_another_server_resumes_nothing_and_accepts_nobody(
             foreign = await asyncio.to_thread(_session, client.at(port))
             assert foreign is not None
             assert foreign.has_ticket
-            assert await asyncio.to_thread(_is_resumed, client.at(port), foreign), "the ticket is good where it is from"
+            assert await asyncio.to_thread(_is_resumed, client.at(port), foreign), "its own server accepts the ticket"
         client = client.at(cups.port)
         if pair is pki.a_gateway:
             assert not await asyncio.to_thread(_is_resumed, client, foreign)

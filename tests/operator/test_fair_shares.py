@@ -143,7 +143,10 @@ async def test_a_queued_event_is_retried_and_other_namespaces_do_not_wait_for_it
 
 @pytest.mark.parametrize(
     ("status", "is_said"),
-    [pytest.param(403, True, id="as where the namespace ends"), pytest.param(409, False, id="another told it before")],
+    [
+        pytest.param(403, True, id="the namespace is being deleted"),
+        pytest.param(409, False, id="another request created it"),
+    ],
 )
 async def test_an_event_that_can_never_be_written_is_dropped_after_one_attempt(
     stage: Stage, caplog: pytest.LogCaptureFixture, status: int, is_said: bool

@@ -94,7 +94,7 @@ def _issue(
     if issuer is not None and chance.random() < 0.05:
         signing = chance.randrange(_KEYS)  # the right name, signed by another key
     begins, ends = chance.choice(((-10, 200), (-10, 200), (-10, 200), (-10, 15), (15, 200), (15, 45)))
-    # OpenSSL 4.0 takes a self-issued certificate for the one below it where both have one serial number; 3.0 does not.
+    # OpenSSL 4.0 takes a self-issued certificate for the one below it if both have one serial number; 3.0 does not.
     serial = number + 10 if subject == issuer_name else chance.choice((1, 2, 3, number + 10))
     builder = (
         x509.CertificateBuilder(_name(issuer_name), _name(subject), key(own).public_key(), serial)

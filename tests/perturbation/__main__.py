@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--again", type=int, default=1, help="run each seed so often")
     parser.add_argument("--bug", choices=("", *BUGS), default="", help="with this deliberate bug in the operator")
-    beyond = "answer LISTs with older ones, which no API server does where none is asked for"
+    beyond = "answer a LIST with an older one, which no API server does unless the request allows it"
     parser.add_argument("--beyond-the-api", action="store_true", help=beyond)
     parser.add_argument("--folder", type=Path, help="for logs, which stay there; it must not exist")
     parser.add_argument("--stop", action="store_true", help="stop after the first run with a finding")

@@ -70,7 +70,7 @@ def _proof_of_nothing() -> None:
     Enforcement.published = published  # type: ignore[method-assign]
 
 
-# The operator is imported where a bug is planted: who only wants the names need not load it.
+# The operator is imported only when a bug is planted: to list the names, it need not be loaded.
 BUGS = {
     "cut-lists": Bug("takes a LIST that was cut for a whole one", _cut_lists_count),
     "old-lists": Bug("asks for LISTs that may be old", _lists_may_be_old),

@@ -19,7 +19,7 @@ class Spec:
         since: the moment that brought it.
         until: the moment that replaced or deleted it; None while it is the present one.
         uid, generation: of the resource.
-        allows: the roots that it trusts, or the EUIs that it registers; nobody where it is suspended. Those of a Secret
+        allows: the roots that it trusts, or the EUIs that it registers; nobody if it is suspended. Those of a Secret
             that it names are not in here.
         secret: whether its roots are in the Secret that all of these name.
     """

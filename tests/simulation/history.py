@@ -40,8 +40,8 @@ class History:
 
     Attributes:
         specs: of each resource, in order.
-        texts: of the ConfigMap of each namespace, in order: since when, and its `ca.crt`; None where it does not exist.
-        tokens: of the Secret of each namespace, in order: since when, and its tokens; None where it does not exist.
+        texts: of the ConfigMap of each namespace, in order: since when, and its `ca.crt`; None if it does not exist.
+        tokens: of the Secret of each namespace, in order: since when, and its tokens; None if it does not exist.
     """
 
     specs: dict[str, dict[Key, list[Spec]]] = field(default_factory=lambda: {"trustedcas": {}, "gateways": {}})

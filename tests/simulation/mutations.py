@@ -254,7 +254,7 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         "nobody sees that pods have a later generation than the one that is published",
         _replaced(Publisher, "note_pod_generations", _sees_no_later),
     ),
-    "moved-gateways": ("a Gateway with another EUI does not wait for where it was", _one_document_each),
+    "moved-gateways": ("a Gateway with another EUI does not wait for its earlier place", _one_document_each),
     "late-words": ("a pod believes a leader that was frozen meanwhile", _believes_late_words),
     "endless-terms": (
         "a term that ends just when something is published does not end",

@@ -22,7 +22,7 @@ class Outcome:
 
     Attributes:
         seed: of the run.
-        failure: what did not hold; empty where all held.
+        failure: what did not hold; empty if all held.
         trace: what happened, in order.
         counts: of faults and of what users did.
         coverage: which faults were there when something happened.

@@ -68,7 +68,7 @@ class ApiClient:
         return self.send("GET", path)
 
     def find(self, path: str) -> Any:
-        """Return the object at `path`, None where there is none."""
+        """Return the object at `path`, None if there is none."""
         try:
             return self.get(path)
         except RequestError as error:

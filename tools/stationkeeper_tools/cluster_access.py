@@ -52,7 +52,7 @@ def list_gateways(objects: client.CustomObjectsApi, namespace: str | None) -> It
 
 
 def list_objects(objects: client.CustomObjectsApi, plural: str, namespace: str | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the resources of a kind in a namespace, or in all where None, page by page.
+    """Yield the resources of a kind in a namespace, or in all if None, page by page.
 
     Raises:
         ApiException: the API server refuses.

@@ -13,7 +13,7 @@ _Read = tuple[http.client.HTTPResponse, bytes]
 class KeptConnections:
     """Connections to one server; several threads may ask at once, each over a connection of its own.
 
-    Only for requests that change nothing: one is sent again where the server closed the kept connection meanwhile.
+    Only for requests that change nothing: one is sent again if the server closed the kept connection meanwhile.
 
     Args:
         netloc: `host:port` of the server.

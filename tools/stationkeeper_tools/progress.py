@@ -20,7 +20,7 @@ class Progress:
 
     Args:
         say: writes a line that stays.
-        terminal: shows progress in place; None where there is no terminal.
+        terminal: shows progress in place; None if there is no terminal.
         clock: monotonic seconds.
     """
 
@@ -40,7 +40,7 @@ class Progress:
     def to(cls, say: Callable[[str], None]) -> "Progress":
         """Return a `Progress` that writes lines with `say`.
 
-        It also writes in place on standard error where that is a terminal, unless `say` is `silent`.
+        It also writes in place on standard error if that is a terminal, unless `say` is `silent`.
         """
         return cls(say, sys.stderr if say is not silent and sys.stderr.isatty() else None)
 

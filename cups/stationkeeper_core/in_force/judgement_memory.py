@@ -106,7 +106,7 @@ class JudgementMemory:
         return judgement
 
     def cached(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
-        """Return the cached judgement; None where there is none, or where it is no longer valid."""
+        """Return the cached judgement; None if there is none, or if it is no longer valid."""
         if snapshot.trust is not self._trust:
             return None
         return self._if_valid(self._find(*_keys(presented)), snapshot, now)

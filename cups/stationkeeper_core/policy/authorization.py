@@ -45,7 +45,7 @@ class Claim(msgspec.Struct, frozen=True):
         return self.gateway
 
     def narrow(self, paths: tuple[TrustPath, ...], reason: Reason, detail: Callable[[], str]) -> "Claim":
-        """Return the claim with only `paths`; raise `reason` where there is no path."""
+        """Return the claim with only `paths`; raise `reason` if there is no path."""
         if not paths:
             raise StationkeeperError(reason, detail())
         return self if len(paths) == len(self.paths) else msgspec.structs.replace(self, paths=paths)

@@ -22,7 +22,7 @@ class RefusedClient:
 
     Attributes:
         eui: the EUI in the certificate.
-        gateway: the Gateway that the certificate means; None where there is none.
+        gateway: the Gateway that the certificate means; None if there is none.
         certificate: the certificate that the client presented.
     """
 
@@ -32,7 +32,7 @@ class RefusedClient:
 
 
 def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> RefusedClient | None:
-    """Return the client with the judged certificate; None where no Gateway or TrustedCA should report its refusal.
+    """Return the client with the judged certificate; None if no Gateway or TrustedCA should report its refusal.
 
     Args:
         judgement: of the certificate, with the registry's scope. The caller knows whether the client has proved that it

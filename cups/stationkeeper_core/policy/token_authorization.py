@@ -36,7 +36,7 @@ class TokenClaim:
         headers: the values of the `Authorization` headers of the request; there should be one.
         router: the EUI that the request names.
         gateway: after the comparison, the Gateway with this token, else the first with that EUI.
-        match: after the comparison, the number of the matching token of that Gateway, None where none matches.
+        match: after the comparison, the number of the matching token of that Gateway, None if none matches.
     """
 
     headers: tuple[bytes, ...]
@@ -61,7 +61,7 @@ class TokenGrant:
 
     Attributes:
         gateway: the Gateway that the client may speak for.
-        source: `name/key` of the Secret with the token; empty where that is not published.
+        source: `name/key` of the Secret with the token; empty if that is not published.
     """
 
     gateway: RegisteredGateway

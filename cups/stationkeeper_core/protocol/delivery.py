@@ -65,8 +65,8 @@ class Asked(msgspec.Struct, frozen=True):
     """The way in which a gateway sent its request.
 
     Attributes:
-        host: the `Host` header, which names the server that the gateway connected to; empty where there is none.
-        certificate: DER of its end-entity certificate; None where it presented none.
+        host: the `Host` header, which names the server that the gateway connected to; empty if there is none.
+        certificate: DER of its end-entity certificate; None if it presented none.
     """
 
     host: str = ""
@@ -78,7 +78,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
     Attributes:
         response: the answer.
-        progress: after the answer; None where the gateway never reported its configuration.
+        progress: after the answer; None if the gateway never reported its configuration.
         suppressed: whether the answer leaves out an outstanding part.
         stalls: whether the gateway has just become not converging.
         falls_back: whether the gateway has just fallen back.
@@ -103,9 +103,9 @@ def deliver(
     Args:
         request: the gateway's report.
         gateway: its desired configuration.
-        before: the progress after its last answer; None where there is none.
+        before: the progress after its last answer; None if there is none.
         now: the time, aware.
-        asked: how it sent the request; None where that is not known.
+        asked: how it sent the request; None if that is not known.
     """
     response = decide(request, gateway)
     if _reports_nothing(request):

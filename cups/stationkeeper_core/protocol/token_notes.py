@@ -21,7 +21,7 @@ class _Token:
     Attributes:
         text: the whole token.
         value: the value after `Authorization: `.
-        scheme: the word before the secret, such as `Bearer`; empty where there is none.
+        scheme: the word before the secret, such as `Bearer`; empty if there is none.
         secret: the rest after that word.
     """
 

@@ -33,9 +33,9 @@ class UpdateInfoRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         router: the EUI that the gateway claims.
-        cups_uri, tc_uri: its URIs; None where it has or reports none.
-        cups_credentials_crc, tc_credentials_crc: CRC-32 of its regular credential sets, None where not reported.
-        station, model, package: its software and hardware, for people; cut at 256 characters; None where not reported
+        cups_uri, tc_uri: its URIs; None if it has or reports none.
+        cups_credentials_crc, tc_credentials_crc: CRC-32 of its regular credential sets, None if not reported.
+        station, model, package: its software and hardware, for people; cut at 256 characters; None if not reported
             as text.
         keys: CRC-32 of each of its signature keys.
     """

@@ -88,7 +88,7 @@ class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         issuer_key: SHA-256 of the issuer's SubjectPublicKeyInfo, lower-case hex.
         serials: of the revoked certificates, as `serial_numbers` packs them.
         this_update: when it was made, seconds since the epoch.
-        next_update: when the next one is due, seconds since the epoch; None where the CRL does not say.
+        next_update: when the next one is due, seconds since the epoch; None if the CRL does not say.
         refuse_overdue: whether all certificates of the issuer are refused from `next_update` on.
     """
 
@@ -127,7 +127,7 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             `intermediates` do.
         serves: for a TrustedCA of the release's namespace, the other namespaces that it speaks for, sorted; empty for
             only its own. Without effect in another namespace.
-        anchors_source: the object and key that the anchors come from; empty where they are in the spec.
+        anchors_source: the object and key that the anchors come from; empty if they are in the spec.
         retained: the anchors that this source no longer holds, sorted.
     """
 
@@ -157,7 +157,7 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         trusted_cas: `namespace/name` of the TrustedCAs that may vouch for it; None for all in scope.
         sha256_fingerprints: of the certificates that may speak for it, lower-case hex; None for all.
         lns_uri: the URI of its LNS.
-        lns_credentials: the blob of its LNS credentials; empty where there are none.
+        lns_credentials: the blob of its LNS credentials; empty if there are none.
         cups_uri: the URI of the CUPS server that it should use; empty changes nothing.
         cups_credentials: the blob of its CUPS credentials; empty changes nothing.
         token_sha256s: SHA-256, lower-case hex, of each token that it may use without a certificate: of the value after

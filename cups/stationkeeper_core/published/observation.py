@@ -68,8 +68,8 @@ class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         serial: upper-case hex without leading zeros.
         sha256: of its DER, lower-case hex.
         not_after: when it expires, aware.
-        trusted_ca: `namespace/name` of the TrustedCA that vouched for it; the first by name where several do.
-        not_before: the time from which it is valid, aware; None where the pod does not report it.
+        trusted_ca: `namespace/name` of the TrustedCA that vouched for it; the first by name if several do.
+        not_before: the time from which it is valid, aware; None if the pod does not report it.
         is_ca: whether it may sign certificates (CA:TRUE): its key can make a certificate for any other gateway.
     """
 
@@ -105,9 +105,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 
     Attributes:
         eui: 16 upper-case hex digits.
-        uid: of the Gateway; empty where the EUI has no accepted Gateway.
+        uid: of the Gateway; empty if the EUI has no accepted Gateway.
         last_seen: the time of the last request with status 200. For an unregistered gateway, that of the last request
-            with a proven certificate that a TrustedCA vouches for. Aware; None where there was none.
+            with a proven certificate that a TrustedCA vouches for. Aware; None if there was none.
         station, model, package: as reported, cut at `MAX_TEXT` characters.
         certificate: of the last such request; None if it authenticated by a token.
         refusal: the last refusal.

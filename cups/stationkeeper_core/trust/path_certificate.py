@@ -69,13 +69,13 @@ class PathCertificate:
 
     @cached_property
     def key_identifier(self) -> bytes | None:
-        """Its subject key identifier; None where it has none."""
+        """Its subject key identifier; None if it has none."""
         found = self.certificate.subject_key_identifier
         return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
-        """Its authority key identifier; None where it has none."""
+        """Its authority key identifier; None if it has none."""
         found = self.certificate.authority_key_identifier
         return found if isinstance(found, bytes) and found else None
 
@@ -171,7 +171,7 @@ class PathCertificates:
         self._known: dict[bytes, PathCertificate] = {}
 
     def find(self, der: bytes) -> PathCertificate | None:
-        """Return the certificate with `der`; None where it is unknown."""
+        """Return the certificate with `der`; None if it is unknown."""
         found = self._known.get(der)
         return self._outer.find(der) if found is None and self._outer is not None else found
 

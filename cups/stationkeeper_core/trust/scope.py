@@ -9,8 +9,8 @@ class Scope(msgspec.Struct, frozen=True):
     """The Gateways and reservations that a certificate may speak for, as far as trust needs them.
 
     Attributes:
-        eui: of the certificate; None where its Common Name is not an EUI.
-        namespaces: of the Gateways and reservations with that EUI, in their order; empty where there are none.
+        eui: of the certificate; None if its Common Name is not an EUI.
+        namespaces: of the Gateways and reservations with that EUI, in their order; empty if there are none.
     """
 
     eui: EUI64 | None = None

@@ -15,7 +15,7 @@ from stationkeeper_cups.accepting.networks import network_of
 from stationkeeper_cups.accepting.opening import Opener
 from stationkeeper_cups.tls.time_limits import Stage
 
-# Linux: the first byte of the structure is the state, TCP_ESTABLISHED where neither side has ended the connection.
+# Linux: the first byte of the structure is the state, TCP_ESTABLISHED if neither side has ended the connection.
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _ESTABLISHED = 1
 # The number of bytes that identify a header.

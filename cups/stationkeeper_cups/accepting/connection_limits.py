@@ -20,7 +20,7 @@ MOST_WAITING = 4096
 LEAST_CONNECTIONS = 64
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-# Version 1 writes a number near 2^63 where there is no limit.
+# Version 1 writes a number near 2^63 if there is no limit.
 _UNLIMITED = 1 << 62
 
 

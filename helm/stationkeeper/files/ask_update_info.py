@@ -156,7 +156,7 @@ def ask(connection: ssl.SSLSocket, host: str, eui: bytes) -> tuple[int, bytes]:
 
 
 def lns_uri(body: bytes) -> str:
-    """Return the URI of the network server in an answer, empty where there is none."""
+    """Return the URI of the network server in an answer, empty if there is none."""
     cups = body[0]
     return body[2 + cups : 2 + cups + body[1 + cups]].decode("ascii")
 

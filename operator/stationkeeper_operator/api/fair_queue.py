@@ -94,7 +94,7 @@ class FairQueue(Generic[_K]):
                 self._other.add(namespace, key)
 
     def take(self, busy: Collection[_K] = ()) -> _K | None:
-        """Take the next key that is not in `busy`; None where there is none."""
+        """Take the next key that is not in `busy`; None if there is none."""
         order = (self._urgent, self._other)
         for lanes in reversed(order) if self._taken % _OTHER_EVERY == _OTHER_EVERY - 1 else order:
             key = lanes.take(busy)

@@ -80,7 +80,7 @@ class DocumentSecrets:
             raise
 
     async def version(self, document: str) -> str | None:
-        """Return the resourceVersion of a Secret; None where there is none.
+        """Return the resourceVersion of a Secret; None if there is none.
 
         Raises:
             ApiError: it cannot be read.

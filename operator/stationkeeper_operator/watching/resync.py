@@ -82,7 +82,7 @@ class Resync:
         return change
 
     def _add(self, listed: ListInProgress, page: Page) -> Iterator[Change]:
-        """Add a page to a LIST; yield the change of each item: `NOTHING` where it counts only after the LIST."""
+        """Add a page to a LIST; yield the change of each item: `NOTHING` if it counts only after the LIST."""
         if listed.is_first:
             # Merge the items now, while the API server prepares the next page.
             self._store.count_at_once(listed, page.resource_version)

@@ -45,7 +45,7 @@ LET_IN: dict[str, tuple[Access, str, Headers, str]] = {
     "a token by the proxy": (BOTH, "10.0.3.7", bearer(TOKEN), BY_TOKEN),
 }
 REFUSED: dict[str, tuple[Access, str, Headers, bool]] = {
-    "another machine where nobody is asked": (OPEN, "10.9.9.9", {"Host": ["localhost"]}, False),
+    "another machine if nobody is asked": (OPEN, "10.9.9.9", {"Host": ["localhost"]}, False),
     "a website whose name leads here": (OPEN, "127.0.0.1", {"Host": ["evil.example.com:8090"]}, False),
     "a website whose name begins so": (OPEN, "127.0.0.1", {"Host": ["localhost.example.com"]}, False),
     "no Host": (OPEN, "127.0.0.1", {}, False),
@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[Access, str, Headers, bool]] = {
     "a scheme that nobody knows": (BY_A_TOKEN, "10.9.9.9", {"Authorization": [f"Digest {TOKEN.decode()}"]}, True),
     "a token file that cannot be read": (Access(lambda: b""), "10.9.9.9", {"Authorization": ["Bearer "]}, True),
     "a token that is too short": (Access(lambda: b"short"), "10.9.9.9", bearer(b"short"), True),
-    "headers of a proxy where none is believed": (BY_A_TOKEN, "10.0.3.7", by_proxy(), True),
+    "headers of a proxy if none is trusted": (BY_A_TOKEN, "10.0.3.7", by_proxy(), True),
     "headers of a proxy from elsewhere": (BY_A_PROXY, "10.9.9.9", by_proxy(), False),
     "headers of a proxy from this machine": (BY_A_PROXY, "127.0.0.1", by_proxy(), False),
     "a neighbour of the proxy without its secret": (BY_A_PROXY, "10.0.3.7", by_proxy(secret=b"x" * 24), False),

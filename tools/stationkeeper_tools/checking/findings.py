@@ -45,10 +45,10 @@ class Finding:
     Attributes:
         file: as the person named it.
         line: the line number, from 1.
-        severity: `ERROR` where the manifest is refused.
+        severity: `ERROR` if the manifest is refused.
         reason: a `CheckReason`, a `Reason` of the core, or a stage of expiry.
         message: what is wrong and what to do; never a secret.
-        subject: the kind, namespace and name of the object; empty where it has none.
+        subject: the kind, namespace and name of the object; empty if it has none.
     """
 
     file: str

@@ -71,7 +71,7 @@ class LocatedYaml:
         return _line(self.node)
 
     def at(self, path: Path) -> "LocatedYaml | None":
-        """Return the value at `path`, None where there is none."""
+        """Return the value at `path`, None if there is none."""
         node: yaml.Node | None = self.node
         value = self.value
         for step in path:

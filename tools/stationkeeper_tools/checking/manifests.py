@@ -31,8 +31,8 @@ class Manifest:
         file: as the person named it.
         content: the object, with its lines.
         kind: of the object.
-        namespace: of the object, or the default one where it names none.
-        name: of the object; empty where it has none.
+        namespace: of the object, or the default one if it names none.
+        name: of the object; empty if it has none.
     """
 
     file: str
@@ -43,7 +43,7 @@ class Manifest:
 
     @property
     def subject(self) -> str:
-        """The object's kind, namespace and name, for people; cut where they are longer than any valid one."""
+        """The object's kind, namespace and name, for people; cut if they are longer than any valid one."""
         kind, namespace, name = (clean(each, _MAX_NAME + 1) for each in (self.kind, self.namespace, self.name))
         return f"{kind} {namespace}/{name}"
 

@@ -20,7 +20,7 @@ timeout_option = click.option(
 
 
 def change(fleet: Fleet, resource: FleetResource, edit: Edit, timeout: float) -> Enforced:
-    """Edit a resource and wait; show a progress bar where that takes longer than a second."""
+    """Edit a resource and wait; show a progress bar if that takes longer than a second."""
     length = max(1, int(timeout / POLL_SECONDS))
 
     def waiting(polls: Iterator[None]) -> Iterator[None]:

@@ -82,7 +82,7 @@ def command(
     EUI may be written in any form. CUPS' own steps decide: in a cluster by the Secrets that CUPS loads, with
     --manifests by what the operator would publish. From a cluster, the last visit, the last refusal and the delivery
     are shown too. Without --cert and --token it ends with the TrustedCAs that may vouch for the gateway. CUPS accepts a
-    --token only where token authentication is switched on.
+    --token only if token authentication is switched on.
 
     The exit code is 0 if the gateway is accepted, 1 if not.
     Example: `stationkeeper explain 01-23-45-67-89-AB-CD-EF --cert gateway.crt`

@@ -23,7 +23,7 @@ def command() -> None:
     "--lns-trust",
     type=_FILE,
     help="The root CA of the LNS' certificate, PEM. With it, each gateway keeps its Gateway Server as LNS, and its"
-    " LNS key where the export has it.",
+    " LNS key if the export has it.",
 )
 @destination_options
 @output_option()

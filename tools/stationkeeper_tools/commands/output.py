@@ -60,7 +60,7 @@ def output_option(*more: Output) -> Callable[[_Decorated], _Decorated]:
 
 
 def chosen_output(context: click.Context | None) -> Output:
-    """Return the form that the command line asks for; text where it names none."""
+    """Return the form that the command line asks for; text if it names none."""
     found = context.meta.get(_META_KEY, Output.TEXT) if context is not None else Output.TEXT
     return Output(found)
 
@@ -76,7 +76,7 @@ def print_json_line(fields: Mapping[str, Any]) -> None:
 
 
 def print_text(text: str = "") -> None:
-    """Print lines for people on standard output; without colours where it is not a terminal."""
+    """Print lines for people on standard output; without colours if it is not a terminal."""
     click.echo(harmless(text), color=_colour())
 
 
@@ -136,5 +136,5 @@ def _json(fields: Mapping[str, Any], indent: int | None = None) -> str:
 
 
 def _colour() -> bool | None:
-    """Return False where `NO_COLOR` is set (https://no-color.org), None where the terminal decides."""
+    """Return False if `NO_COLOR` is set (https://no-color.org), None if the terminal decides."""
     return False if os.environ.get("NO_COLOR") else None

@@ -32,7 +32,7 @@ def page_access(
 
     Args:
         token_file: the file with the token; None for none.
-        user_header: the header in which a proxy names the user; None where no proxy is trusted.
+        user_header: the header in which a proxy names the user; None if no proxy is trusted.
         networks: the networks of the proxies, as CIDR, separated by commas.
         secret_header: the header with which a proxy proves its identity.
         secret_file: the file with the value of that header.

@@ -92,7 +92,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that the command line names, and end the process with its exit code.
 
     Args:
-        arguments: of the command line; those of this process where None.
+        arguments: of the command line; those of this process if None.
     """
     try:
         result = program.main(arguments, prog_name=NAME, standalone_mode=False)

@@ -65,7 +65,7 @@ def _registry(core: client.CoreV1Api, eui: EUI64, namespace: str) -> Published:
 
 
 def _document(core: client.CoreV1Api, name: str, namespace: str) -> Published | None:
-    """Return the content of a document's Secret; None where there is none, or it is empty."""
+    """Return the content of a document's Secret; None if there is none, or it is empty."""
     try:
         secret = core.read_namespaced_secret(secret_name(name), namespace, **BOUNDED)
         value = base64.b64decode((secret.data or {})[name], validate=True)

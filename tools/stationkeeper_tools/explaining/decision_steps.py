@@ -37,7 +37,7 @@ class StepResult:
     Attributes:
         name: what the step requires.
         state: the result.
-        reason: of the refusal; None where it passed or was not reached.
+        reason: of the refusal; None if it passed or was not reached.
         detail: what exactly was found; may be empty.
     """
 
@@ -53,7 +53,7 @@ class Decision:
 
     Attributes:
         steps: in their order.
-        gateway: the Gateway that the request means; None where there is none.
+        gateway: the Gateway that the request means; None if there is none.
         trusted_cas: `namespace/name` of those that vouch or, without a certificate, could vouch.
     """
 
@@ -158,7 +158,7 @@ def _vouching(named: str, scope: Sequence[str], gateway: RegisteredGateway) -> S
     name = "a trusted ca may vouch for it"
     if not scope:
         tokens = len(gateway.token_sha256s)
-        beside = f"; CUPS accepts its {tokens} tokens where token authentication is switched on" if tokens else ""
+        beside = f"; CUPS accepts its {tokens} tokens if token authentication is switched on" if tokens else ""
         detail = f"no TrustedCA in force may vouch for {named}{beside}"
         return StepResult(name, StepState.FAILED, Reason.NO_TRUSTED_CA, detail)
     more = f" and {len(scope) - _MAX_NAMED} more" if len(scope) > _MAX_NAMED else ""

@@ -25,7 +25,7 @@ class GatewayRecord:
 
     Attributes:
         namespace, name: of the resource.
-        is_accepted: whether the operator accepts it; None where it has not said so yet.
+        is_accepted: whether the operator accepts it; None if it has not said so yet.
         reason: of that.
         message: of that.
         status: as the operator wrote it; empty for manifests.

@@ -47,5 +47,5 @@ def _advice(digits: str) -> str:
         return f"it is a MAC address of 48 bits; write the EUI-64 that the gateway has, which is often {guess}"
     if len(bare) < _EUI_DIGITS:
         zeros = f"{bare:0>16}".upper()
-        return f"it has {len(bare)} of 16 hex digits; where a spreadsheet dropped the zeros in front, write {zeros}"
+        return f"it has {len(bare)} of 16 hex digits; if a spreadsheet dropped the zeros in front, write {zeros}"
     return f"it has {len(bare)} hex digits, write 16"

@@ -1,6 +1,6 @@
 """Read a list of gateways as CSV, from a spreadsheet or an export.
 
-One column holds the EUI. A column with a name is used where there is one; other columns are ignored. The header may be
+One column holds the EUI. A column with a name is used if there is one; other columns are ignored. The header may be
 missing if the first column holds EUIs only. All problems are reported at once, with their lines.
 """
 
@@ -31,7 +31,7 @@ class ListedGateway:
     Attributes:
         line: of the file, from 1.
         eui: of the gateway.
-        name: as the list has it; empty where it has none.
+        name: as the list has it; empty if it has none.
     """
 
     line: int
@@ -102,7 +102,7 @@ def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(header: Sequence[str]) -> _Columns | None:
-    """Return the numbers of the columns; None where the first row is not a header but a gateway."""
+    """Return the numbers of the columns; None if the first row is not a header but a gateway."""
     names = [re.sub(r"[^a-z0-9]", "", each.lower()) for each in header]
     eui = next((names.index(each) for each in (*_EUI_HEADERS, *_ID_HEADERS) if each in names), None)
     if eui is None and _is_eui(header[0]):

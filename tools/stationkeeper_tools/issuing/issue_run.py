@@ -42,9 +42,9 @@ class IssueResult:
         eui: of the gateway.
         state: whether the certificate is new, was there already, or is refused.
         folder: the folder of its files.
-        serial: of its certificate, upper-case hex; empty where refused.
-        sha256: of its certificate, lower-case hex; empty where refused.
-        not_after: when its certificate ends, RFC 3339; empty where refused.
+        serial: of its certificate, upper-case hex; empty if refused.
+        sha256: of its certificate, lower-case hex; empty if refused.
+        not_after: when its certificate ends, RFC 3339; empty if refused.
         problem: why it is refused, and what to do; else empty.
     """
 

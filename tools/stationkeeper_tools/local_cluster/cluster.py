@@ -89,7 +89,7 @@ class Cluster:
         self._api.merge(f"{path}/status", {"status": status})
 
     def status(self, kind: str, name: str) -> dict[str, Any]:
-        """Return the status of a TrustedCA or Gateway; empty where it has none."""
+        """Return the status of a TrustedCA or Gateway; empty if it has none."""
         return dict(self._api.get(self._resource(kind, name)).get("status", {}))
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Cluster:
         self._api.delete(self._resource(kind, name))
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
-        """Return a condition of a TrustedCA or Gateway, None where there is none for the present spec."""
+        """Return a condition of a TrustedCA or Gateway, None if there is none for the present spec."""
         found = self._api.get(self._resource(kind, name))
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each.get("observedGeneration") == found["metadata"]["generation"]:

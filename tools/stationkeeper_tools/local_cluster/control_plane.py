@@ -113,7 +113,7 @@ class ControlPlane:
 
     @property
     def kubectl(self) -> Path | None:
-        """The `kubectl` of the same set of programs, where it has one."""
+        """The `kubectl` of the same set of programs, if it has one."""
         return self._binaries.kubectl
 
     @property

@@ -14,7 +14,7 @@ class LoopbackClient:
 
     Args:
         port: the server's.
-        context: verifies the server; holds the client's certificate where the server asks for one.
+        context: verifies the server; holds the client's certificate if the server asks for one.
         token: a bearer token to send, if any.
     """
 

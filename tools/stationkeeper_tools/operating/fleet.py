@@ -54,8 +54,8 @@ class FleetResource:
     Attributes:
         key: its kind, namespace and name.
         spec: as its author wrote it.
-        status: as the operator wrote it; empty where it has not.
-        generation: of the spec; 0 where that is not known.
+        status: as the operator wrote it; empty if it has not.
+        generation: of the spec; 0 if that is not known.
         location: its file and line; empty in a cluster.
     """
 
@@ -66,7 +66,7 @@ class FleetResource:
     location: str = ""
 
     def condition(self, kind: str) -> Mapping[str, Any]:
-        """Return the condition of that type for the present spec; empty where there is none."""
+        """Return the condition of that type for the present spec; empty if there is none."""
         for each in self.status.get("conditions") or ():
             if each.get("type") == kind and each.get("observedGeneration") == self.generation:
                 found: Mapping[str, Any] = each
@@ -98,7 +98,7 @@ class Edit:
 
 
 def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
-    """Return the spec with the edit applied; an equal spec where the edit changes nothing.
+    """Return the spec with the edit applied; an equal spec if the edit changes nothing.
 
     Args:
         spec: as it is.

@@ -66,8 +66,8 @@ class CALine:
         reason: the reason of that condition.
         suspended: whether its spec suspends it.
         users: how many gateways it vouched for in the last 25 h.
-        ends: when the first of its certificates in force expires; None where that is not known.
-        stage: the stage of expiry; None where the end is far away.
+        ends: when the first of its certificates in force expires; None if that is not known.
+        stage: the stage of expiry; None if the end is far away.
     """
 
     namespace: str
@@ -208,7 +208,7 @@ def state_words(state: GatewayState) -> str:
 
 
 def moment(text: object) -> datetime | None:
-    """Return the time that a status field holds; None where it holds no time."""
+    """Return the time that a status field holds; None if it holds no time."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -217,7 +217,7 @@ def moment(text: object) -> datetime | None:
 
 
 def ca_of_last_visit(gateway: FleetResource) -> str:
-    """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty where unknown."""
+    """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty if unknown."""
     shown = gateway.status.get("certificate")
     return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
 

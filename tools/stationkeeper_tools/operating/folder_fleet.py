@@ -119,7 +119,7 @@ class FolderFleet:
         return places
 
     def _of_file(self, name: str, fingerprint: Fingerprint) -> list[_Place]:
-        """Return the resources of a file; read it again only where it has changed."""
+        """Return the resources of a file; read it again only if it has changed."""
         before, places = self._read_files.get(name, (None, []))
         if before == fingerprint:
             return places

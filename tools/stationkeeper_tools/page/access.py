@@ -37,7 +37,7 @@ class TrustedProxy:
         networks: its source networks.
         user_header: the header in which it names the user.
         secret_header: the header with which it proves its identity.
-        secret: returns the value of that header; empty where it cannot be read.
+        secret: returns the value of that header; empty if it cannot be read.
     """
 
     networks: Networks
@@ -51,8 +51,8 @@ class Access:
     """The requirements for access to the page.
 
     Attributes:
-        token: returns the token; empty where it cannot be read. None where no token opens the page.
-        proxy: the trusted proxy; None where there is none.
+        token: returns the token; empty if it cannot be read. None if no token opens the page.
+        proxy: the trusted proxy; None if there is none.
     """
 
     token: Callable[[], bytes] | None = None

@@ -53,7 +53,7 @@ class Feed:
         return seen
 
     def put(self, kind: str, item: Mapping[str, Any], *, is_first: bool = False) -> ResourceName | None:
-        """Put an object into the view, and return its name; None where it has none."""
+        """Put an object into the view, and return its name; None if it has none."""
         resource = shown_resource(kind, item)
         if resource is None:
             return None
@@ -62,7 +62,7 @@ class Feed:
         return resource.key
 
     def keep_only(self, kind: str, namespace: str | None, seen: set[ResourceName]) -> None:
-        """Remove all other objects of a kind in a namespace (all namespaces where None), after a complete LIST."""
+        """Remove all other objects of a kind in a namespace (all namespaces if None), after a complete LIST."""
         for key in [each for each in self._view.names(kind, namespace) if each not in seen]:
             self._view.remove(key, self._now())
 

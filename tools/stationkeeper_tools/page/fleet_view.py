@@ -121,12 +121,12 @@ class FleetView:
         return sum(map(len, self._stored.values()))
 
     def version(self, key: ResourceName) -> str | None:
-        """Return the resourceVersion of a known resource; None where it is not known."""
+        """Return the resourceVersion of a known resource; None if it is not known."""
         stored = self._stored[key.kind].get(_name(key))
         return stored.version if stored is not None else None
 
     def names(self, kind: str, namespace: str | None) -> Iterator[ResourceName]:
-        """Yield the names of the resources of a kind, in a namespace, or in all where None."""
+        """Yield the names of the resources of a kind, in a namespace, or in all if None."""
         return (ResourceName(kind, *each) for each in self._stored[kind] if namespace in {None, each.namespace})
 
     def put(self, resource: FleetResource, version: str, now: datetime, *, is_first: bool = False) -> None:
@@ -175,7 +175,7 @@ class FleetView:
         return True
 
     def resource(self, key: ResourceName) -> FleetResource | None:
-        """Return the shown fields of a resource; None where it is not known."""
+        """Return the shown fields of a resource; None if it is not known."""
         stored = self._stored[key.kind].get(_name(key))
         if stored is None:
             return None
@@ -187,7 +187,7 @@ class FleetView:
         return {state: len(names) for state, names in self._states.items()}
 
     def gateway(self, name: ObjectName) -> GatewayLine | None:
-        """Return the state of a gateway; None where it is not known."""
+        """Return the state of a gateway; None if it is not known."""
         stored = self._stored[GATEWAY].get(name)
         return stored.line if stored is not None and isinstance(stored.line, GatewayLine) else None
 

@@ -17,7 +17,7 @@ class Freshness:
         source: the name of the source, for people.
         heard: when it last answered, aware; None for never.
         is_complete: whether all existing objects were read once.
-        problem: why it does not answer; empty where it does.
+        problem: why it does not answer; empty if it does.
     """
 
     source: str

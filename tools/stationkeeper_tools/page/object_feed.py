@@ -21,7 +21,7 @@ class ObjectFeed:
 
     Args:
         view: the view to update.
-        objects: returns the existing objects; None where they are not known yet.
+        objects: returns the existing objects; None if they are not known yet.
         source: the name of the source, for people.
         now: returns the time, aware.
 

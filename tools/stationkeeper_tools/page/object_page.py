@@ -40,7 +40,7 @@ async def run_object_page(
 
     Args:
         offered: the address and the users.
-        objects: returns the existing objects; None where they are not known yet.
+        objects: returns the existing objects; None if they are not known yet.
         source: the name of the source, for people.
         now: returns the time, aware.
         stop: the event that ends it.

@@ -32,7 +32,7 @@ class Query:
         name: the name of a resource; empty for none.
         trusted_ca: `namespace/name` of the TrustedCA that vouched for gateways last; empty for all.
         page: the number of the page, from 1.
-        refresh: the seconds until the browser asks again; 0 for never, None where the address does not say.
+        refresh: the seconds until the browser asks again; 0 for never, None if the address does not say.
     """
 
     search: str = ""

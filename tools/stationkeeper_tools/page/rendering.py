@@ -117,7 +117,7 @@ def gateways_page(view: FleetView, request: Request) -> str:
 
 
 def gateway_page(view: FleetView, request: Request) -> str | None:
-    """Return a gateway with its history; None where there is no such Gateway."""
+    """Return a gateway with its history; None if there is no such Gateway."""
     name = ObjectName(request.query.namespace, request.query.name)
     key, line = ResourceName(GATEWAY, *name), view.gateway(name)
     resource = view.resource(key)
@@ -153,7 +153,7 @@ def cas_page(view: FleetView, request: Request) -> str:
 
 
 def ca_page(view: FleetView, request: Request) -> str | None:
-    """Return a CA with its certificates; None where there is no such TrustedCA."""
+    """Return a CA with its certificates; None if there is no such TrustedCA."""
     key = ResourceName(TRUSTED_CA, request.query.namespace, request.query.name)
     resource = view.resource(key)
     line = next((each for each in view.cas() if (each.namespace, each.name) == key[1:]), None)

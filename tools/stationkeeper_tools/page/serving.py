@@ -43,7 +43,7 @@ class PageAddress:
 
 
 def check_address(address: PageAddress, access: Access) -> None:
-    """Refuse an address where everybody could see the page.
+    """Refuse an address at which everybody could see the page.
 
     Raises:
         InputError: everybody could see it; the message says what to do.

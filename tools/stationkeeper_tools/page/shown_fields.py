@@ -31,7 +31,7 @@ _Shape = Callable[[object], object]
 
 
 def shown_resource(kind: str, item: object) -> FleetResource | None:
-    """Return the shown fields of a resource; None where it has no name.
+    """Return the shown fields of a resource; None if it has no name.
 
     Args:
         kind: `Gateway` or `TrustedCA`.

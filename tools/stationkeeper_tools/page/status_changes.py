@@ -44,7 +44,7 @@ def changes_between(before: FleetResource | None, after: FleetResource, heard: d
     """Yield the changes.
 
     Args:
-        before: the earlier resource; None where it did not exist.
+        before: the earlier resource; None if it did not exist.
         after: the present resource.
         heard: the time, aware.
     """
@@ -76,7 +76,7 @@ def known_moments(resource: FleetResource) -> Iterator[StatusChange]:
 
 
 def delivery_text(resource: FleetResource) -> str:
-    """Return the progress of the delivery to a gateway, for people; empty where its status does not say."""
+    """Return the progress of the delivery to a gateway, for people; empty if its status does not say."""
     delivery = _part(resource, "delivery")
     if not delivery:
         return ""

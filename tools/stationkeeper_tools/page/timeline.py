@@ -20,9 +20,9 @@ class Bar:
 
     Attributes:
         subject, role, problem, sha256: the certificate's; `problem` says why it can vouch for no gateway.
-        ends: when it ends; None where that cannot be read.
-        retained_until: until when it is kept although its source was renewed without it; None where it is not.
-        stage: the stage of its expiry; None where the end is far away, or not known.
+        ends: when it ends; None if that cannot be read.
+        retained_until: until when it is kept although its source was renewed without it; None if it is not.
+        stage: the stage of its expiry; None if the end is far away, or not known.
         width: the width of the bar, which begins now.
         goes_on: whether the certificate ends after the end of the scale.
     """

@@ -84,7 +84,7 @@ class ProgramPlaces:
 
     @property
     def search_path(self) -> str:
-        """`PATH`, or the system's default where it is empty; never the current folder."""
+        """`PATH`, or the system's default if it is empty; never the current folder."""
         return self.environment.get("PATH") or os.defpath
 
     @property
@@ -99,7 +99,7 @@ class ProgramPlaces:
 
 @dataclass(frozen=True)
 class ControlPlaneBinaries:
-    """Absolute paths of one set of programs; `kubectl` is None where the set has none."""
+    """Absolute paths of one set of programs; `kubectl` is None if the set has none."""
 
     kube_apiserver: Path
     etcd: Path
@@ -128,7 +128,7 @@ def obtain_control_plane(places: ProgramPlaces, progress: Progress) -> ControlPl
 
 
 def find_kubectl(places: ProgramPlaces, progress: Progress) -> Path:
-    """Return the control plane's own `kubectl`, or, where its set has none, that of the cache or of `PATH`.
+    """Return the control plane's own `kubectl`, or, if its set has none, that of the cache or of `PATH`.
 
     Raises:
         ToolError: there is none, or the control plane's programs cannot be obtained.

@@ -26,7 +26,7 @@ def holds(folder: Path, programs: Iterable[str]) -> bool:
 
 
 def install(folder: Path, programs: tuple[str, ...], fill: Callable[[Path], None], progress: Progress) -> None:
-    """Fill `folder` with `programs`; do nothing where it holds them already.
+    """Fill `folder` with `programs`; do nothing if it holds them already.
 
     Args:
         folder: the final place. Missing parents are created.

@@ -47,7 +47,7 @@ def read_tts_export(path: Path, lns_trust: str | None) -> Export:
     Args:
         path: JSON.
         lns_trust: PEM of the root that signs the LNS' certificate; with it, each gateway gets the LNS of its Gateway
-            Server, and its LNS key where the export has it. Without, the GatewayDefaults gives the LNS.
+            Server, and its LNS key if the export has it. Without, the GatewayDefaults gives the LNS.
 
     Raises:
         InputError: it is no such export.
@@ -159,7 +159,7 @@ def _tts_lns(item: dict[str, Any], trust: str) -> dict[str, Any] | None:
 
 
 def _tts_token(item: dict[str, Any]) -> str:
-    """Return the value after `Authorization: `; empty where the export has no usable key."""
+    """Return the value after `Authorization: `; empty if the export has no usable key."""
     encoded = _text(_object(item, "lbs_lns_secret"), "value")
     try:
         key = base64.b64decode(encoded, validate=True)

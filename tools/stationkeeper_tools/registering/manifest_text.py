@@ -10,7 +10,7 @@ _LIKE_A_NUMBER = re.compile(r"[0-9A-F]{16}|[0-9].*")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts in quotes where a reader could take them for numbers."""
+    """Writes texts in quotes if a reader could take them for numbers."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

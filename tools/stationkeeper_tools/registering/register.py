@@ -66,7 +66,7 @@ def register(wanted: Iterable[Registration], target: Target) -> Iterator[Registe
 
     Args:
         wanted: of one list.
-        target: where.
+        target: the destination.
 
     Yields:
         The result for each, in the order of the list.

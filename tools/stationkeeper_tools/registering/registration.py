@@ -24,8 +24,8 @@ class FoundGateway:
     Attributes:
         location: file and line or number, for messages.
         eui: of the gateway.
-        name: as the list has it; empty where it has none.
-        lns: `spec.lns`; None where the GatewayDefaults of the namespace gives it.
+        name: as the list has it; empty if it has none.
+        lns: `spec.lns`; None if the GatewayDefaults of the namespace gives it.
         token: for its LNS, the value after `Authorization: `; empty for none. A secret: never print it.
     """
 
@@ -44,7 +44,7 @@ class Registration:
         eui: of the gateway.
         name: of the Gateway resource.
         gateway: the Gateway.
-        secret: the Secret with the token for its LNS; None where there is none.
+        secret: the Secret with the token for its LNS; None if there is none.
     """
 
     eui: EUI64
@@ -56,8 +56,8 @@ class Registration:
 def registrations(gateways: Iterable[FoundGateway], namespace: str) -> list[Registration]:
     """Return the objects for the gateways of a list.
 
-    A Gateway gets its name from the list, changed to the letters that Kubernetes allows. It is named by its EUI where
-    two would get the same name, or where the list has no name.
+    A Gateway gets its name from the list, changed to the letters that Kubernetes allows. It is named by its EUI if
+    two would get the same name, or if the list has no name.
 
     Args:
         gateways: of one list.

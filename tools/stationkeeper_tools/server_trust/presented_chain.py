@@ -25,7 +25,7 @@ class PresentedChain:
     Attributes:
         certificates: in the server's order, its own first.
         only_tls_1_3: whether it refuses TLS 1.2.
-        ended: why the server ended the handshake after it had presented the chain; empty where it did not.
+        ended: why the server ended the handshake after it had presented the chain; empty if it did not.
     """
 
     certificates: tuple[x509.Certificate, ...]

@@ -17,9 +17,9 @@ class RootSearch:
 
     Attributes:
         path: the server's certificate, and each issuer that was found, without the root.
-        root: the self-signed certificate at the end; None where it was not found.
+        root: the self-signed certificate at the end; None if it was not found.
         is_presented: whether the server presents the root itself.
-        missing: the name of the issuer that was not found; empty where there is a root.
+        missing: the name of the issuer that was not found; empty if there is a root.
     """
 
     path: tuple[x509.Certificate, ...]

@@ -19,7 +19,7 @@ from stationkeeper_tools.station.server_certificate import check_server_certific
 
 
 def station_problems(chain: PresentedChain, root: x509.Certificate, host: str, now: datetime) -> Iterator[str]:
-    """Yield why a Station would refuse the server; nothing where it would accept it.
+    """Yield why a Station would refuse the server; nothing if it would accept it.
 
     Args:
         chain: the chain that the server presents.

@@ -90,7 +90,7 @@ class FolderApi(KubernetesApi):
         return _path(key) in self._published
 
     def get_object(self, key: ObjectKey) -> Object | None:
-        """Return an object with its status, None where there is none."""
+        """Return an object with its status, None if there is none."""
         return self._objects.get(_path(key))
 
     def resources(self) -> Iterable[Object]:
@@ -125,7 +125,7 @@ class FolderApi(KubernetesApi):
         """Remove an object.
 
         Returns:
-            The object, with the resourceVersion of its deletion; None where there was none.
+            The object, with the resourceVersion of its deletion; None if there was none.
         """
         path = _path(key)
         held = self._objects.pop(path, None)

@@ -211,7 +211,7 @@ class FolderWatch:
             self._state.write(_MANIFESTS, msgspec.json.encode(stored))
 
     def _read(self, found: Scan) -> _Reading | None:
-        """Read the changed files; None where one changed again in the meantime, or is not finished."""
+        """Read the changed files; None if one changed again in the meantime, or is not finished."""
         files: dict[str, ManifestFile] = {}
         findings: dict[str, tuple[Finding, ...]] = {}
         for name, fingerprint in found.files.items():
@@ -330,7 +330,7 @@ def _holds(folder: str, files: Mapping[str, object]) -> bool:
 
 
 def _load(state: StateFolder) -> StoredManifests:
-    """Return the state that an earlier run stored; an empty one where it cannot be read."""
+    """Return the state that an earlier run stored; an empty one if it cannot be read."""
     content = state.read(_MANIFESTS)
     if content is None:
         return StoredManifests()

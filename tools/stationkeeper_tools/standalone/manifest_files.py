@@ -57,7 +57,7 @@ class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """The objects of a file that count.
 
     Attributes:
-        sha256: of the content that all of this was read from; empty where something was refused or kept.
+        sha256: of the content that all of this was read from; empty if something was refused or kept.
         objects: in their order.
     """
 

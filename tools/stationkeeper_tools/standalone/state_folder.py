@@ -63,7 +63,7 @@ class StateFolder:
         os.close(self._lock)
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file, None where there is none.
+        """Return the content of a file, None if there is none.
 
         Raises:
             OSError: it cannot be read, or is too large to be one of these.

@@ -178,10 +178,10 @@ class StatusBoard:
 
 
 def statuses_of(content: bytes | None) -> dict[str, Object]:
-    """Return the status of each resource in a `status.json`, by its uid; nothing where it cannot be read.
+    """Return the status of each resource in a `status.json`, by its uid; nothing if it cannot be read.
 
     Args:
-        content: of the file; None where there is none.
+        content: of the file; None if there is none.
     """
     if content is None:
         return {}

@@ -1,4 +1,4 @@
-"""Make a server certificate for trials, where a person gives none: a new root, and a certificate that it signs.
+"""Make a server certificate for trials, if a person gives none: a new root, and a certificate that it signs.
 
 Both are stored, so that gateways with this root can connect again after a restart.
 """
@@ -31,7 +31,7 @@ class ServerFiles:
     Attributes:
         certificate: its certificates, its own first.
         key: its private key.
-        root: the root of the trial, for `cups.trust`; None where a person gave their own certificate.
+        root: the root of the trial, for `cups.trust`; None if a person gave their own certificate.
     """
 
     certificate: Path

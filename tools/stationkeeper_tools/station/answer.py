@@ -20,12 +20,12 @@ class Answer:
     """The content of an answer, as far as it can be read.
 
     Attributes:
-        cups_uri, tc_uri: empty where it has none.
-        cups_credentials, tc_credentials: blobs, empty where it has none.
-        signature: the key's CRC and the signature of the update, empty where it has none.
-        update: empty where it has none.
+        cups_uri, tc_uri: empty if it has none.
+        cups_credentials, tc_credentials: blobs, empty if it has none.
+        signature: the key's CRC and the signature of the update, empty if it has none.
+        update: empty if it has none.
         takes_effect: whether a Station stores the URIs and credentials: it does when it reaches the update or the end.
-        fault: why parsing ended before the last segment; None where it did not.
+        fault: why parsing ended before the last segment; None if it did not.
     """
 
     cups_uri: bytes = b""

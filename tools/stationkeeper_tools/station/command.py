@@ -171,7 +171,7 @@ def _boot_credentials(arguments: argparse.Namespace) -> CredentialSet:
 
 
 def _token(arguments: argparse.Namespace) -> bytes:
-    """Return the header line of `--token`; empty where there is none."""
+    """Return the header line of `--token`; empty if there is none."""
     if not arguments.token:
         return b""
     try:

@@ -29,7 +29,7 @@ class Authentication(StrEnum):
 
 @dataclass(frozen=True)
 class CredentialSet:
-    """The contents of the three files, empty where absent.
+    """The contents of the three files, empty if absent.
 
     Attributes:
         trust: the certificate that verifies the server, DER or PEM.

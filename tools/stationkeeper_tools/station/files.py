@@ -10,7 +10,7 @@ class Files(Protocol):
     """Small files by their names."""
 
     def read(self, name: str) -> bytes | None:
-        """Return the content; None where there is no such file."""
+        """Return the content; None if there is no such file."""
 
     def write(self, name: str, content: bytes) -> None:
         """Replace or create the file."""
@@ -33,7 +33,7 @@ class FolderFiles:
         self._folder = private_folder(folder)
 
     def read(self, name: str) -> bytes | None:
-        """Return the content; None where there is no such file."""
+        """Return the content; None if there is no such file."""
         try:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
@@ -56,7 +56,7 @@ class MemoryFiles(dict[str, bytes]):
     """Files that end with the process."""
 
     def read(self, name: str) -> bytes | None:
-        """Return the content; None where there is no such file."""
+        """Return the content; None if there is no such file."""
         return self.get(name)
 
     def write(self, name: str, content: bytes) -> None:

@@ -102,7 +102,7 @@ class Outcome:
     Attributes:
         result: the result.
         set_name: the set that was used.
-        received: the answer; None where there was none.
+        received: the answer; None if there was none.
         faults: what went wrong, and what will go wrong.
         crcs_before, crcs_after: of the regular sets.
         reconnects: the answer changes the CUPS server or its credentials.

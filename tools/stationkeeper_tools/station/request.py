@@ -20,10 +20,10 @@ class Report:
 
     Attributes:
         eui: sent as ID6.
-        cups_uri, tc_uri: of the regular sets; None where there is none.
+        cups_uri, tc_uri: of the regular sets; None if there is none.
         cups_credentials_crc, tc_credentials_crc: of the regular sets.
         station, model: what it runs on.
-        package: raw bytes, not always UTF-8; None where there is no version.txt.
+        package: raw bytes, not always UTF-8; None if there is no version.txt.
         keys: CRC-32 of each signature key.
     """
 

@@ -66,7 +66,7 @@ async def live(
         count: how many attempts to make, without sets that have no URI; None for no end.
 
     Returns:
-        The last outcome, None where there is none.
+        The last outcome, None if there is none.
     """
     outcome: Outcome | None = None
     stopped = asyncio.create_task(stop.wait())

@@ -95,7 +95,7 @@ class StationState:
         """Return the parts of the BOOT set, such as `trust`, that are stored with other content than given here.
 
         Args:
-            uri: None where none is given.
+            uri: None if none is given.
             credentials: as files; an empty part counts as not given.
         """
         given = (credentials.trust, credentials.certificate, credentials.key, (uri or "").encode())
@@ -113,12 +113,12 @@ class StationState:
                     self._files.remove(f"{server}{name}.{part}")
 
     def stored_uri(self, server: Server, name: SetName) -> bytes | None:
-        """Return the stored URI, without white space at its end; None where there is none."""
+        """Return the stored URI, without white space at its end; None if there is none."""
         content = self._files.read(f"{server}{name}.uri")
         return None if content is None else content.split(b"\0", 1)[0].rstrip(_WHITE_SPACE)
 
     def uri(self, server: Server, name: SetName) -> bytes | None:
-        """Return the URI that a Station uses: None where there is none, or where it has more than 127 characters."""
+        """Return the URI that a Station uses: None if there is none, or if it has more than 127 characters."""
         stored = self.stored_uri(server, name)
         return None if stored is None or len(stored) > MAX_URI_CHARACTERS else stored
 

@@ -28,7 +28,7 @@ def judge_update(update: bytes, signature: bytes, keys: list[bytes]) -> UpdateVe
 
     Args:
         update: the update, not empty.
-        signature: ASN.1 DER, over P-256 and SHA-512; empty where the answer has none.
+        signature: ASN.1 DER, over P-256 and SHA-512; empty if the answer has none.
         keys: the gateway's signature keys, 64 raw bytes each; others cannot verify anything.
     """
     if not signature:

@@ -42,7 +42,7 @@ class _Claim:
         candidate: that of its Gateway with the EUI; None if it has none.
         held: the record in force.
         reserved: the reservation in force.
-        settled: the decided candidate; None where there is none.
+        settled: the decided candidate; None if there is none.
         kept: the decided reservation, or `_AS_HELD`; None for none.
         record: the record in the document.
     """
@@ -229,7 +229,7 @@ class BucketMemory:
         return self._set_records((claim for _, claim in self._claims), fitted.records)
 
     def _edit(self, euis: Set[EUI64]) -> set[Key] | None:
-        """Change the records of some EUIs in the document, where everything fits.
+        """Change the records of some EUIs in the document, if everything fits.
 
         Returns:
             The Gateways with a changed record; None if the document must be built from all its candidates.
