@@ -1,8 +1,6 @@
 """Two CUPS processes of a stage, which watch their Secrets, and the Pods by which the operator finds them."""
 
-import http.client
 import os
-import ssl
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import yaml
 
 from stationkeeper_tools.local_cluster.cluster import CUPS, Cluster
 from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.readiness import is_ready
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 from tests.perturbation.fleet import RELEASE
@@ -65,21 +64,11 @@ class CupsPod:
 
     def wait(self) -> None:
         """Wait until it serves, and create its Pod."""
-        self._process.wait_until(self._is_ready, _START_SECONDS, "CUPS is ready")
+        url = f"https://127.0.0.1:{self.internal_port}"
+        self._process.wait_until(lambda: is_ready(url), _START_SECONDS, "CUPS is ready")
         cluster = Cluster(self._control_plane.admin_kubeconfig, RELEASE)
         cluster.stand_for_cups(self.name, "127.0.0.1", self.internal_port)
 
     def stop(self) -> None:
         """Stop the process."""
         self._process.stop()
-
-    def _is_ready(self) -> bool:
-        context = ssl._create_unverified_context()  # noqa: S323 - a question on loopback that proves nothing
-        connection = http.client.HTTPSConnection("127.0.0.1", self.internal_port, context=context, timeout=30)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.client.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()

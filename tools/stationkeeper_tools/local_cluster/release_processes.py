@@ -1,9 +1,7 @@
 """The operator and CUPS as two processes on this machine, each with the token of its own ServiceAccount."""
 
-import http.client
 import os
 import secrets
-import ssl
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +11,7 @@ import yaml
 
 from stationkeeper_tools.local_cluster.cluster import CUPS, OPERATOR, Cluster
 from stationkeeper_tools.local_cluster.control_plane import ControlPlane
+from stationkeeper_tools.local_cluster.readiness import is_ready
 from stationkeeper_tools.ports import free_ports
 from stationkeeper_tools.processes import ManagedProcess
 
@@ -67,7 +66,7 @@ class ReleaseProcesses:
             "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(self._internal_token),
         }
         process = self._start("operator", "stationkeeper_operator.main", environment)
-        process.wait_until(lambda: _answers(self._operator_health), START_SECONDS, "the operator is ready")
+        process.wait_until(lambda: is_ready(self._operator_health), START_SECONDS, "the operator is ready")
         return process
 
     def start_cups(self) -> None:
@@ -84,7 +83,7 @@ class ReleaseProcesses:
             "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(self._internal_token),
         }
         process = self._start("cups", "stationkeeper_cups.main", environment)
-        process.wait_until(lambda: _answers(self.internal_url), START_SECONDS, "CUPS is ready")
+        process.wait_until(lambda: is_ready(self.internal_url), START_SECONDS, "CUPS is ready")
         internal = urlsplit(self.internal_url)
         cluster = Cluster(self._control_plane.admin_kubeconfig, self._namespace)
         cluster.stand_for_cups("stationkeeper-cups-0", internal.hostname or "", internal.port or 0)
@@ -105,21 +104,3 @@ class ReleaseProcesses:
         self._processes.append(process)
         process.start()
         return process
-
-
-def _answers(url: str) -> bool:
-    """Return whether `/readyz` answers 200; the server's certificate is not verified here."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(parts.netloc, context=context, timeout=2)
-    else:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
