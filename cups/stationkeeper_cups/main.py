@@ -17,11 +17,11 @@ from OpenSSL import SSL
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.record_types import prepare_record_types
 from stationkeeper_core.setting_values import Address, SettingsError
+from stationkeeper_cups.accepting.before_tls import ProxyProtocol
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.accepting.listener import Listener
 from stationkeeper_cups.accepting.listening_socket import ListeningSocket
-from stationkeeper_cups.accepting.opening import ProxyProtocol
-from stationkeeper_cups.accepting.unanswered import Dropped
+from stationkeeper_cups.accepting.unaccepted_connections import Dropped
 from stationkeeper_cups.admission.admission import Admission
 from stationkeeper_cups.admission.judgement_budget import JudgementBudget
 from stationkeeper_cups.forwarded.handler import ForwardedHandler, WithoutProxies

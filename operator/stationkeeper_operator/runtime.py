@@ -34,12 +34,12 @@ from stationkeeper_operator.term import LeaderTerm, SharedParts
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
 from stationkeeper_operator.turns.reconciler import Turn
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch, WatchEndedError
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
+from stationkeeper_operator.watching.store_results import Change
 
 VERIFY_SECONDS = 10.0
 

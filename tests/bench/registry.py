@@ -44,7 +44,7 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
 ROOM_BYTES = 829_000
-"""The common space of a Secret for all namespaces, without the shares and the reserve of `room`."""
+"""The common space of a Secret for all namespaces, without the shares and the reserve of `document_space`."""
 
 _TENANTS = 20
 _LOOKED_UP = 2_000

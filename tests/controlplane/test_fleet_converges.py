@@ -14,9 +14,9 @@ from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.files import MemoryFiles
-from stationkeeper_tools.station.machine import Outcome, Result, Station
 from stationkeeper_tools.station.runner import ask_once
 from stationkeeper_tools.station.state import Server, SetName, StationState
+from stationkeeper_tools.station.state_machine import Outcome, Result, Station
 from tests.controlplane.demo_process import Demo, gateway, token_secret, trusted_ca
 from tests.waiting import EVENTUALLY, wait_for
 

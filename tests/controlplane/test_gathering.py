@@ -12,7 +12,7 @@ import pytest
 
 from stationkeeper_core.published.documents import DOCUMENTS
 from stationkeeper_core.published.observation import DeliveryState
-from stationkeeper_operator.rollout.loaded import Loaded
+from stationkeeper_operator.rollout.generation_report import Loaded
 from tests.controlplane.cups_process import NOTHING_CRC, CupsProcess
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_release import Release, release

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.published.documents import DOCUMENTS
-from stationkeeper_operator.rollout.loaded import Loaded
+from stationkeeper_operator.rollout.generation_report import Loaded
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
+from stationkeeper_cups.accepting.before_tls import ProxyProtocol
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.listener import Listener
-from stationkeeper_cups.accepting.opening import ProxyProtocol
 from stationkeeper_cups.accepting.peer_address import read_networks
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.server_credentials import ServerCredentials

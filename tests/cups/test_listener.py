@@ -11,7 +11,7 @@ import pytest
 
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.listener import CLOSED_TO_MAKE_ROOM, Listener
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.server_credentials import ServerCredentials

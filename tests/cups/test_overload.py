@@ -16,7 +16,7 @@ from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, CLOSED_TO_MAKE_ROOM, Listener
 from stationkeeper_cups.accepting.new_connections import ACCEPTED_AT_ONCE
 from stationkeeper_cups.accepting.reputation import FREE_FAILURES
-from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Dropped, Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.server_credentials import ServerCredentials

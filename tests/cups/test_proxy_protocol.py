@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.accepting.opening import Opening, ProxyProtocol
+from stationkeeper_cups.accepting.before_tls import Opening, ProxyProtocol
 from stationkeeper_cups.accepting.peer_address import peer_address, read_networks
 from stationkeeper_cups.accepting.proxy_protocol import MAX_HEADER_BYTES, ProxyHeader, crc32c, read_header
 

@@ -6,7 +6,7 @@ import pytest
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.x509.pem import parse_certificates
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.http.refusals import MAX_RECENT, Refusals
 from stationkeeper_cups.log_budget import BURST, BURST_EACH
 from stationkeeper_cups.metrics import Metrics

@@ -16,7 +16,7 @@ from stationkeeper_core.x509.extensions import MAX_EXTENSIONS, Absence, BasicCon
 from stationkeeper_core.x509.keys import KeyKind
 from stationkeeper_core.x509.names import MAX_ATTRIBUTES
 from stationkeeper_core.x509.strength import key_strength, signature_strength
-from stationkeeper_core.x509.usable import check_usable
+from stationkeeper_core.x509.usable_certificate import check_usable
 from tests.core.certificates import NOW
 
 REFUSED = {Reason.MALFORMED_PEM, Reason.TOO_LARGE}

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stationkeeper_core.published.documents import Document, decode, digest, encode, encode_payload
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
+from stationkeeper_operator.compiling.incremental.compile_work import Work
 from stationkeeper_operator.compiling.incremental.incremental_compiler import (
     IncrementalCompiler,
     PlanChange,
     compiles_the_same,
 )
-from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (

@@ -4,7 +4,7 @@ from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
 from stationkeeper_operator.rollout.enforcement import Enforcement
-from stationkeeper_operator.rollout.loaded import LoadRefusal
+from stationkeeper_operator.rollout.generation_report import LoadRefusal
 from stationkeeper_operator.rollout.resource_steps import ResourceRef
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.operator.resource_building import metadata

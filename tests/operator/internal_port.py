@@ -13,7 +13,7 @@ from stationkeeper_core.published.internal_identity import derive_identity
 from stationkeeper_core.published.observation import MAX_PAGE, Observation, ObservationPage
 from stationkeeper_core.published.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.rollout.loaded import Loaded
+from stationkeeper_operator.rollout.generation_report import Loaded
 
 TOKEN = "a-token-of-enough-bytes"
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import REGISTRY, RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.fitting.room import Bound
+from stationkeeper_operator.compiling.fitting.document_space import Bound
 from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
 from stationkeeper_operator.compiling.incremental import bucket_memory
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory

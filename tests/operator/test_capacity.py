@@ -19,7 +19,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS, Bound
+from stationkeeper_operator.compiling.fitting.document_space import AUTHORITIES, TRUST_BOUNDS, Bound
 from stationkeeper_operator.resources.records import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 

@@ -20,7 +20,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
-from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS, TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.document_space import REGISTRY_BOUNDS, TRUST_BOUNDS
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket
 from tests.operator.resource_building import make_ca, make_gateway
 from tests.operator.test_capacity import document_of

@@ -29,7 +29,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.fitting.room import BYTES, TRUST_BOUNDS, Bound
+from stationkeeper_operator.compiling.fitting.document_space import BYTES, TRUST_BOUNDS, Bound
 from tests.examples import examples
 from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_capacity import document_of

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change
 from tests.operator.test_resource_store import TOKEN, gateway, read, secret
 
 

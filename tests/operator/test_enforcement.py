@@ -4,7 +4,7 @@ from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import TRUSTED_CA, decode_resource
 from stationkeeper_operator.rollout.enforcement import Enforcement
-from stationkeeper_operator.rollout.loaded import LoadRefusal
+from stationkeeper_operator.rollout.generation_report import LoadRefusal
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.operator.enforcing import GOOD, HERE, REFUSAL, THERE, ca, gateway, holder, pod, published, ref
 from tests.operator.resource_building import metadata

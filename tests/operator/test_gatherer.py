@@ -31,7 +31,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
-from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, ServerCertificate
+from stationkeeper_operator.rollout.generation_report import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.rollout.step_fact import PodReport
 from stationkeeper_operator.turns import rollout_flow, rollout_loop

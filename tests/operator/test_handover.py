@@ -16,7 +16,7 @@ from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, SERVES_SECONDS, Handover
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.publishing.stored_document import PublishedValue
-from stationkeeper_operator.rollout.loaded import HandoverState, Loaded
+from stationkeeper_operator.rollout.generation_report import HandoverState, Loaded
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator_key import OperatorPair, make_operator_pair
 

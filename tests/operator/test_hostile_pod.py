@@ -24,7 +24,7 @@ from stationkeeper_core.published.observation import (
 from stationkeeper_operator.observing import asked_pods
 from stationkeeper_operator.observing.pod_client import MAX_INSTANCE, PodClient, PodError
 from stationkeeper_operator.resources.records import TRUSTED_CA, Key
-from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, bounded
+from stationkeeper_operator.rollout.generation_report import Loaded, LoadRefusal, bounded
 from stationkeeper_operator.turns import rollout_loop
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import CA, Fleet, at, eui, refusal, saw

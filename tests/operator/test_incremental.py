@@ -14,11 +14,11 @@ from stationkeeper_core.published.documents import REGISTRY, TRUST, RegistryDocu
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting import capacity
-from stationkeeper_operator.compiling.fitting.room import Bound
+from stationkeeper_operator.compiling.fitting.document_space import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.incremental import bucket_memory, incremental_registry, pause
+from stationkeeper_operator.compiling.incremental.compile_work import Work
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (
     GATEWAY,

@@ -11,7 +11,7 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import REGISTRY, TRUST, RegistryDocument, ReservedEUI, bucket_of
 from stationkeeper_operator.compiling import compile
-from stationkeeper_operator.compiling.fitting.room import Bound
+from stationkeeper_operator.compiling.fitting.document_space import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.incremental import bucket_memory, pause
 from stationkeeper_operator.resources.records import (

@@ -34,8 +34,8 @@ from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.turns.status_merge import StatusMerge
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change
 from stationkeeper_tools.ports import free_port
 from tests.operator.resource_building import der, make_ca, make_gateway, make_pem
 from tests.operator.seeing import eui

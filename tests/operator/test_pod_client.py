@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from stationkeeper_operator.observing.pod_client import MAX_PAGE_BYTES, PodClient, PodError
-from stationkeeper_operator.rollout.loaded import HandoverState, Loaded, LoadRefusal
+from stationkeeper_operator.rollout.generation_report import HandoverState, Loaded, LoadRefusal
 from stationkeeper_tools.ports import free_port
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import saw

@@ -18,7 +18,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.publishing.removed import ANNOTATION, Removed, decode_removed, encode_removed
+from stationkeeper_operator.publishing.removal_annotation import ANNOTATION, Removed, decode_removed, encode_removed
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 FIRST, OTHER = (Removed("TrustedCA", "lorawan", name, f"uid-{name}") for name in ("first", "other"))

@@ -16,9 +16,9 @@ from stationkeeper_operator.resources.records import (
     decode_referenced,
     decode_resource,
 )
-from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change, ListInProgress
 
 TOKEN = Reference(SECRET, "team", "token")
 

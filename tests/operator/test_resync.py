@@ -6,10 +6,10 @@ import pytest
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.resources.records import GATEWAY
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
+from stationkeeper_operator.watching.store_results import Change
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 GATEWAYS = resource_path(GATEWAY, "team")

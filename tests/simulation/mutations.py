@@ -27,9 +27,9 @@ from stationkeeper_operator.rollout.removal_events import RemovalEvents
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change
 from tests.simulation import kopf_watch, pods
 
 Patch = Callable[[], AbstractContextManager[Any]]

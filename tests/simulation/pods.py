@@ -20,7 +20,7 @@ from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL, CupsPod
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
-from stationkeeper_operator.rollout.loaded import HandoverState, Loaded, LoadRefusal
+from stationkeeper_operator.rollout.generation_report import HandoverState, Loaded, LoadRefusal
 from tests.simulation import fleet
 from tests.simulation.api_server import ApiServer, Place, RefusedError
 from tests.simulation.fleet import RELEASE

@@ -19,7 +19,7 @@ from stationkeeper_core.published.operator_proof import OperatorCertificate
 from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.leadership import Leadership, Timing
-from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS, Bound
+from stationkeeper_operator.compiling.fitting.document_space import AUTHORITIES, TRUST_BOUNDS, Bound
 from stationkeeper_operator.runtime import VERIFY_SECONDS, Operator
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.watching.reports import Report

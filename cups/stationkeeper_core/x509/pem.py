@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
-from stationkeeper_core.x509.usable import check_usable
+from stationkeeper_core.x509.usable_certificate import check_usable
 from stationkeeper_core.x509.wrong_format import explain_bytes, explain_text
 
 MAX_PEM_BYTES = 256 * 1024

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Protocol
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.accepting.before_tls import Opener
 from stationkeeper_cups.accepting.networks import network_of
-from stationkeeper_cups.accepting.opening import Opener
 from stationkeeper_cups.tls.time_limits import Stage
 
 # Linux: the first byte of the structure is the state, TCP_ESTABLISHED if neither side has ended the connection.

@@ -20,16 +20,16 @@ from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.accepting.arrival import Arrival, FirstBytes
+from stationkeeper_cups.accepting.before_tls import Opener, ProxyProtocol
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.networks import Groups, network_of
 from stationkeeper_cups.accepting.new_connections import Accepting
-from stationkeeper_cups.accepting.opening import Opener, ProxyProtocol
 from stationkeeper_cups.accepting.peer_address import Networks, peer_address
 from stationkeeper_cups.accepting.reputation import MAX_PER_CERTIFICATE, Reputation
-from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Dropped, Refusal
 from stationkeeper_cups.accepting.waiting_room import WaitingRoom
 from stationkeeper_cups.log_budget import LogBudget
-from stationkeeper_cups.process.pending import has_something
+from stationkeeper_cups.process.pending_bytes import has_something
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport

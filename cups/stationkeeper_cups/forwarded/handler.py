@@ -6,7 +6,7 @@ connection too, instead of sending an error status.
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.admission.admission import Admission, Judged
 from stationkeeper_cups.admission.client import Client, ForwardedClient, ForwardedTLS
 from stationkeeper_cups.forwarded.headers import Form, client_address, forwarded_names, presented

@@ -8,7 +8,7 @@ from socket import socket
 from OpenSSL import SSL
 
 from stationkeeper_cups.accepting.listener import Listener
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.forwarded.handler import ForwardedHandler
 from stationkeeper_cups.forwarded.headers import MAX_FIELD_BYTES
 from stationkeeper_cups.forwarded.proxies import OnlyFrom, ProxyIdentity, TrustedProxies

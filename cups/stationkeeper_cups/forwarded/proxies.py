@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.accepting.opening import Opening
+from stationkeeper_cups.accepting.before_tls import Opening
 from stationkeeper_cups.accepting.peer_address import Networks
 from stationkeeper_cups.forwarded.headers import Form
 from stationkeeper_cups.tls.connection import Verdict

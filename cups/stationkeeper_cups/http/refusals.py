@@ -14,7 +14,7 @@ from stationkeeper_core.policy.refused_client import identify_refused
 from stationkeeper_core.published.observation import clean
 from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
-from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.accepting.unaccepted_connections import Refusal
 from stationkeeper_cups.admission.admission import Judged
 from stationkeeper_cups.http.messages import TEXT, Answer
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets

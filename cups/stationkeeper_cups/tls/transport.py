@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.process.pending import has_something
+from stationkeeper_cups.process.pending_bytes import has_something
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage

@@ -13,7 +13,7 @@ from functools import partial
 from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
-from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.fitting.document_space import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileContext
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import registry_buckets

@@ -24,7 +24,7 @@ from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS,
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
-from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.fitting.document_space import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket
 from stationkeeper_operator.compiling.verdict import MAX_MESSAGE, Verdict
 from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Metadata

@@ -19,7 +19,7 @@ from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
 from stationkeeper_operator.publishing.stored_document import PublishedValue
-from stationkeeper_operator.rollout.loaded import HandoverState, Loaded
+from stationkeeper_operator.rollout.generation_report import HandoverState, Loaded
 
 SERVES_SECONDS = 20.0
 """The maximum time from that message until the API server shows the pod as ready."""

@@ -13,7 +13,7 @@ from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.observing.pod_events import PodEvent, PodEvents
-from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal
+from stationkeeper_operator.rollout.generation_report import Loaded, LoadRefusal
 from stationkeeper_operator.rollout.step_fact import PodReport
 
 HANDOVER_SECONDS = 4.0

@@ -16,7 +16,7 @@ from stationkeeper_core.published.internal_identity import SERVER_NAME, Internal
 from stationkeeper_core.published.observation import MAX_PAGE, ObservationPage, clean
 from stationkeeper_core.published.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.rollout.loaded import Loaded, bounded
+from stationkeeper_operator.rollout.generation_report import Loaded, bounded
 
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0

@@ -9,7 +9,7 @@ from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.rollout.loaded import LoadRefusal, ServerCertificate
+from stationkeeper_operator.rollout.generation_report import LoadRefusal, ServerCertificate
 from stationkeeper_operator.rollout.step_fact import POD_CANNOT_LOAD
 
 SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"

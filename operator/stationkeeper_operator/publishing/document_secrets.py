@@ -8,8 +8,8 @@ from http import HTTPStatus
 from stationkeeper_core.published.documents import secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
-from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
-from stationkeeper_operator.publishing.removed import Removed, encode_removed
+from stationkeeper_operator.publishing.removal_annotation import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removal_annotation import Removed, encode_removed
 from stationkeeper_operator.publishing.stored_document import (
     TERM,
     PublishedSecret,

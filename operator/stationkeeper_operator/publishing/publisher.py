@@ -23,8 +23,8 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.publishing.document_secrets import DocumentSecrets, MissingSecretError
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
-from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
-from stationkeeper_operator.publishing.removed import Removed, encode_removed
+from stationkeeper_operator.publishing.removal_annotation import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removal_annotation import Removed, encode_removed
 from stationkeeper_operator.publishing.stored_document import PublishedValue, StoredDocument, stored_document
 
 _CONFLICT = 409

@@ -13,8 +13,8 @@ from stationkeeper_core.published.document_envelope import read_header
 from stationkeeper_core.published.documents import Document, Published, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.publishing.generation_floor import highest_generation_in
-from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
-from stationkeeper_operator.publishing.removed import Removed, decode_removed
+from stationkeeper_operator.publishing.removal_annotation import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removal_annotation import Removed, decode_removed
 
 TERM = "stationkeeper.io/term"
 """The annotation of a Secret that names the term of leadership in which it was written or marked last."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.documents import RegisteredGateway, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, is_deleted, record_key
-from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
-from stationkeeper_operator.compiling.retention.taken_away import (
+from stationkeeper_operator.compiling.retention.removed_trust import (
     certificates_removed,
     is_narrower,
     may_vouch_for,
     revocations_removed,
 )
-from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
+from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
 from stationkeeper_operator.rollout.resource_steps import ResourceRef

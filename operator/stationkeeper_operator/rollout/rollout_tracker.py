@@ -20,7 +20,7 @@ from stationkeeper_operator.compiling.retention.document_changes import (
 )
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.resources.fact import NOT_OBSERVED, Fact
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.rollout.enforcement import Enforcement

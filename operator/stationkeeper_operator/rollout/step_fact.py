@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from stationkeeper_core.published.registry_layout import BUCKETS
 from stationkeeper_operator.resources.fact import ENFORCED, Fact
-from stationkeeper_operator.rollout.loaded import LoadRefusal
+from stationkeeper_operator.rollout.generation_report import LoadRefusal
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"

@@ -14,8 +14,8 @@ from stationkeeper_operator.resources.named_references import reference_keys
 from stationkeeper_operator.resources.records import GATEWAY, Key, Reference, Resource
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.plan_check import PlanCheck
-from stationkeeper_operator.watching.known import StoreChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.store_results import StoreChanges
 
 _REFERENCES_SECONDS = 1.0
 _FEW = 500

@@ -6,9 +6,9 @@ They come from the watch, from LISTs, and from the answers to the operator's own
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key, Reference, Resource
 from stationkeeper_operator.turns.aggregator import Aggregator
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reports import ResourceReport
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change
 
 MOST_RESTATED = 5_000
 """The changed statuses that wait for a turn: until then, the compiler holds the resources with their old statuses."""

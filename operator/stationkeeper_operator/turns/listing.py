@@ -11,8 +11,8 @@ from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.turns.aggregator import Aggregator
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resync import Resync
+from stationkeeper_operator.watching.store_results import Change
 
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0

@@ -11,7 +11,7 @@ from stationkeeper_operator.compiling.incremental.turn_compiler import TurnPlan
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import batches
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow

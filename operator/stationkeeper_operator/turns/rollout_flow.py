@@ -14,7 +14,7 @@ from stationkeeper_core.published.documents import Document
 from stationkeeper_core.published.observation import Observation
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.rollout.removal_events import RemovalEvent

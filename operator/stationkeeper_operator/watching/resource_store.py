@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from stationkeeper_operator.compiling.retention.reductions import resource_reduced
 from stationkeeper_operator.resources.named_references import reference_keys
 from stationkeeper_operator.resources.records import Key, Resource, share_parts
-from stationkeeper_operator.watching.known import Change, ListInProgress, StoreChanges, StoreSnapshot
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 from stationkeeper_operator.watching.reference_index import ReferenceIndex, version_number
+from stationkeeper_operator.watching.store_results import Change, ListInProgress, StoreChanges, StoreSnapshot
 
 Scope = tuple[str, str | None]
 

@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Iterator
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi, Page
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
 from stationkeeper_operator.resources.records import Key, decode_resource, read_identity
-from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.store_results import Change, ListInProgress
 
 _SLICE_SECONDS = 0.005
 _log = logging.getLogger("stationkeeper.operator.resync")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.station.files import FolderFiles
-from stationkeeper_tools.station.machine import Station
 from stationkeeper_tools.station.state import StationState
+from stationkeeper_tools.station.state_machine import Station
 from tests.tools.station.blobs import ok
 
 

@@ -8,8 +8,8 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_tools.sample_pki import KeyPair
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.files import Files, MemoryFiles
-from stationkeeper_tools.station.machine import Behaviour, Station
 from stationkeeper_tools.station.state import StationState
+from stationkeeper_tools.station.state_machine import Behaviour, Station
 from tests.tools.station.blobs import ABSENT, TOKEN
 
 QUICK = Behaviour(retry_seconds=0.01, interval_seconds=0.01)

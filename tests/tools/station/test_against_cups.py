@@ -10,9 +10,9 @@ from stationkeeper_tools.station.answer import Answer
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationFault
 from stationkeeper_tools.station.files import FolderFiles
-from stationkeeper_tools.station.machine import Outcome, Result, Station
 from stationkeeper_tools.station.runner import ask_once, interact, live
 from stationkeeper_tools.station.state import Server, SetName, StationState
+from stationkeeper_tools.station.state_machine import Outcome, Result, Station
 from tests.cups.client import until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_URI, Gateway, Trusted

@@ -4,8 +4,8 @@ from stationkeeper_core.eui64 import EUI64, format_id6
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.files import MemoryFiles
 from stationkeeper_tools.station.gateway_eui import parse_gateway_eui
-from stationkeeper_tools.station.machine import Station
 from stationkeeper_tools.station.state import StationState
+from stationkeeper_tools.station.state_machine import Station
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationFault
-from stationkeeper_tools.station.machine import Result
 from stationkeeper_tools.station.runner import ask_once
+from stationkeeper_tools.station.state_machine import Result
 from tests.core.slow_keys import rsa_key
 from tests.cups.certificate_corpus import Party, ca, leaf, name
 from tests.cups.pki import Pki

@@ -12,9 +12,9 @@ from stationkeeper_tools.station.description import describe
 from stationkeeper_tools.station.faults import StationFault
 from stationkeeper_tools.station.files import MemoryFiles
 from stationkeeper_tools.station.http_answer import HttpAnswer
-from stationkeeper_tools.station.machine import Outcome, Station
 from stationkeeper_tools.station.report import event, json_line, text
 from stationkeeper_tools.station.state import StationState
+from stationkeeper_tools.station.state_machine import Outcome, Station
 from tests.cups.pki import Pki
 from tests.tools.station.blobs import ABSENT, TOKEN, answer_body, ok
 from tests.tools.station.gateways import token_blob

@@ -10,8 +10,8 @@ import pytest
 
 from stationkeeper_tools.sample_pki import KeyPair, make_server
 from stationkeeper_tools.station.faults import StationFault
-from stationkeeper_tools.station.machine import Result, Station
 from stationkeeper_tools.station.runner import ask_once
+from stationkeeper_tools.station.state_machine import Result, Station
 from tests.cups.pki import Pki
 from tests.tools.station.blobs import TOKEN
 from tests.tools.station.gateways import credentials, station

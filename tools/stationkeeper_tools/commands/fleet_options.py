@@ -14,7 +14,7 @@ from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.fleet.eui_spelling import read_eui
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.operating.fleet import Fleet, FleetError, FleetFault
-from stationkeeper_tools.standalone.place import default_state
+from stationkeeper_tools.standalone.default_state import default_state
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _STATUS = {

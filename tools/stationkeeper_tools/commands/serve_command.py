@@ -20,7 +20,7 @@ from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access
 from stationkeeper_tools.page.object_page import OfferedPage
 from stationkeeper_tools.page.secret_file import SecretFile
-from stationkeeper_tools.standalone.place import default_state
+from stationkeeper_tools.standalone.default_state import default_state
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder, StateInUseError
 from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_certificate

@@ -27,7 +27,7 @@ from stationkeeper_tools.operating.fleet_status import (
     moment,
     state_words,
 )
-from stationkeeper_tools.page import words
+from stationkeeper_tools.page import time_texts
 from stationkeeper_tools.page.fleet_view import ON_THEIR_WAY, FleetView, Phase
 from stationkeeper_tools.page.freshness import Freshness
 from stationkeeper_tools.page.queries import REFRESH_CHOICES, Query
@@ -270,9 +270,9 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         style=Markup(_STYLE),  # noqa: S704 - a file of this package
-        relative=words.relative,
-        span=words.span,
-        date=words.date,
+        relative=time_texts.relative,
+        span=time_texts.span,
+        date=time_texts.date,
         rfc3339=rfc3339,
         moment=moment,
         state_words=state_words,

@@ -15,11 +15,11 @@ from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault
 from stationkeeper_tools.station.files import FolderFiles
 from stationkeeper_tools.station.gateway_eui import parse_gateway_eui
-from stationkeeper_tools.station.machine import Attempt, Behaviour, Outcome, Result, Station
 from stationkeeper_tools.station.report import Blocks, event, json_line
 from stationkeeper_tools.station.runner import ask_once, live
 from stationkeeper_tools.station.server_uri import MAX_URI_CHARACTERS, parse_server_uri
 from stationkeeper_tools.station.state import Server, SetName, StationState
+from stationkeeper_tools.station.state_machine import Attempt, Behaviour, Outcome, Result, Station
 
 NAME = "station"
 

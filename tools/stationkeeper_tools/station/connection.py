@@ -9,8 +9,8 @@ from OpenSSL import SSL
 
 from stationkeeper_tools.station.faults import StationError, StationFault
 from stationkeeper_tools.station.http_answer import BUFFER_BYTES, HttpAnswer, HttpAnswerReader
-from stationkeeper_tools.station.machine import Attempt
 from stationkeeper_tools.station.server_certificate import check_server_certificate
+from stationkeeper_tools.station.state_machine import Attempt
 from stationkeeper_tools.station.tls_client import error_text, tls_client
 
 CONNECTION_TIMEOUT_SECONDS = 60.0

@@ -10,8 +10,8 @@ from stationkeeper_core.eui64 import format_id6
 from stationkeeper_tools.station.answer import Answer
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.description import describe
-from stationkeeper_tools.station.machine import Attempt, Outcome, Received, Result
 from stationkeeper_tools.station.state import Server
+from stationkeeper_tools.station.state_machine import Attempt, Outcome, Received, Result
 
 _REFUSAL_BYTES = 500
 _NAMES = {Server.CUPS: "CUPS", Server.LNS: "LNS"}

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 
 from stationkeeper_tools.station.connection import CONNECTION_TIMEOUT_SECONDS, exchange
 from stationkeeper_tools.station.faults import StationError
-from stationkeeper_tools.station.machine import Attempt, Outcome, Result, Station
 from stationkeeper_tools.station.state import SetName
+from stationkeeper_tools.station.state_machine import Attempt, Outcome, Result, Station
 
 
 def _ignore(_event: Attempt | Outcome) -> None:

@@ -29,7 +29,7 @@ from stationkeeper_core.published.documents import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
-from stationkeeper_operator.compiling.fitting.room import Amounts, Bound, Room
+from stationkeeper_operator.compiling.fitting.document_space import Amounts, Bound, UsedSpace
 from stationkeeper_operator.resources.records import Key
 
 MAX_OMISSION = 3
@@ -87,7 +87,11 @@ def payload_without_shares(document: Document, release_namespace: str, bounds: t
         bounds: the bounds of the document.
     """
     payload = encode_payload(document)
-    return payload if _measured(payload, Room(bounds, release_namespace), is_exact=False).fits_without_shares else None
+    return (
+        payload
+        if _measured(payload, UsedSpace(bounds, release_namespace), is_exact=False).fits_without_shares
+        else None
+    )
 
 
 def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
@@ -99,7 +103,7 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
     """
     filling = _Filling(contents)
     filling.put({each.key: record for each in contents.candidates if (record := each.desired or each.fallback)})
-    if filling.room.fits_without_shares:
+    if filling.space.fits_without_shares:
         return replace(filling.fitted, fits_without_shares=True)
     if filling.document == in_force:
         return filling.fitted
@@ -173,12 +177,12 @@ class _Filling(Generic[R]):
         self.records = records
         self.document: Document = self._contents.build(records.values(), self._omission)
         self._payload = encode_payload(self.document)
-        self.room: Room = self._measured(self._payload)
+        self.space: UsedSpace = self._measured(self._payload)
         self._revoking = Counter()
         for record in records.values():
             if not isinstance(record, TrustedAuthority):
                 break  # What Gateways take is measured by namespace, and they revoke nothing.
-            self.room.take(record.namespace, self._amounts(0, record))
+            self.space.take(record.namespace, self._amounts(0, record))
             self._revoking[record.namespace] += _reduction_bytes(record)
 
     def start(self, records: dict[Key, R], in_force: Document | None, changed: set[Key]) -> None:
@@ -190,23 +194,23 @@ class _Filling(Generic[R]):
             changed: the keys of the records from which something is taken away.
         """
         self._is_exact = True
-        room, allowed = Room(self._bounds, self._contents.release_namespace), dict[Key, R]()
+        space, allowed = UsedSpace(self._bounds, self._contents.release_namespace), dict[Key, R]()
         for key, record in records.items():
             amounts = self._amounts(0, record)
-            if room.is_within(record.namespace, amounts):
-                room.take(record.namespace, amounts)
+            if space.is_within(record.namespace, amounts):
+                space.take(record.namespace, amounts)
                 allowed[key] = record
         self.put(allowed)
-        while self.room.total_bytes > self._bounds[0].most and self._omission < MAX_OMISSION:
+        while self.space.total_bytes > self._bounds[0].most and self._omission < MAX_OMISSION:
             self._omission += 1
             self.put(allowed)
-        if self.room.total_bytes > self._bounds[0].most and in_force is not None:
+        if self.space.total_bytes > self._bounds[0].most and in_force is not None:
             before = self._measured(encode_payload(in_force))
-            grown = {name for name, taken in self.room.bytes_of.items() if taken > before.bytes_of[name]}
+            grown = {name for name, taken in self.space.bytes_of.items() if taken > before.bytes_of[name]}
             self.put(
                 {key: record for key, record in allowed.items() if key not in changed or record.namespace not in grown}
             )
-        while self.room.total_bytes > self._bounds[0].most:
+        while self.space.total_bytes > self._bounds[0].most:
             self._remove_newest()
 
     def is_smaller(self, record: R, before: R) -> bool:
@@ -216,10 +220,10 @@ class _Filling(Generic[R]):
 
     def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
         """Replace larger records by these; undo the changes of a namespace that grows because of them."""
-        before, room = self.records, self.room
+        before, space_before = self.records, self.space
         self.put({**before, **dict(changes)})
         self._underestimated |= {
-            name for name, taken in self.room.bytes_of.items() if taken > room.bytes_of[name] + _TOLERANCE
+            name for name, taken in self.space.bytes_of.items() if taken > space_before.bytes_of[name] + _TOLERANCE
         }
         if self._underestimated:
             self.put({**before, **{key: each for key, each in changes if each.namespace not in self._underestimated}})
@@ -234,7 +238,7 @@ class _Filling(Generic[R]):
         """
         left, known = list(changes), dict[Key, Amounts]()
         for _ in range(_PASSES):
-            before, room, added = self.records, self.room.copy(), dict[Key, R]()
+            before, space_before, added = self.records, self.space.copy(), dict[Key, R]()
             for key, record in left:
                 present = before.get(key)
                 amounts = known.get(key)
@@ -242,17 +246,17 @@ class _Filling(Generic[R]):
                     amounts = known[key] = self._additional(record, present)
                 revoking = _reduction_bytes(record) - (_reduction_bytes(present) if present is not None else 0)
                 if may(record, amounts, self._revoking[record.namespace] + revoking):
-                    self.room.take(record.namespace, amounts)
+                    self.space.take(record.namespace, amounts)
                     self._revoking[record.namespace] += revoking
                     added[key] = record
             if not added:
                 return
-            expected = self.room
+            expected = self.space
             self.put({**before, **added})
             underestimated = {
                 name
-                for name, taken in self.room.bytes_of.items()
-                if taken > expected.bytes_of[name] + _TOLERANCE and taken > room.bytes_of[name]
+                for name, taken in self.space.bytes_of.items()
+                if taken > expected.bytes_of[name] + _TOLERANCE and taken > space_before.bytes_of[name]
             }
             if underestimated - self._underestimated:
                 self._underestimated |= underestimated
@@ -260,25 +264,25 @@ class _Filling(Generic[R]):
                 self.put(
                     {**before, **{key: each for key, each in added.items() if each.namespace not in underestimated}}
                 )
-            elif self.room.total_bytes > self._bounds[0].most:
+            elif self.space.total_bytes > self._bounds[0].most:
                 self.put(before)
                 return
             left = [change for change in left if self.records.get(change[0]) != change[1]]
 
     def may_reduce(self, _record: R, amounts: Amounts, revoking: int) -> bool:
         """Return whether a record that reduces trust may be added."""
-        return self.room.may_reduce(amounts[0], revoking)
+        return self.space.may_reduce(amounts[0], revoking)
 
     def may_grow_within_share(self, record: R, amounts: Amounts, _revoking: int) -> bool:
         """Return whether a record may be added within the share of its namespace."""
-        return self.room.may_grow(record.namespace, amounts, within_share=True)
+        return self.space.may_grow(record.namespace, amounts, within_share=True)
 
     def may_grow(self, record: R, amounts: Amounts, _revoking: int) -> bool:
         """Return whether a record may be added in the common space."""
-        return self.room.may_grow(record.namespace, amounts, within_share=False)
+        return self.space.may_grow(record.namespace, amounts, within_share=False)
 
-    def _measured(self, payload: bytes) -> Room:
-        return _measured(payload, Room(self._bounds, self._contents.release_namespace), is_exact=self._is_exact)
+    def _measured(self, payload: bytes) -> UsedSpace:
+        return _measured(payload, UsedSpace(self._bounds, self._contents.release_namespace), is_exact=self._is_exact)
 
     def _additional(self, record: R, before: R | None) -> Amounts:
         is_known = before is not None and record.namespace not in self._underestimated
@@ -295,21 +299,21 @@ class _Filling(Generic[R]):
 
     def _remove_newest(self) -> None:
         """Remove the newest records of the largest namespace; only needed if an older contract allowed more."""
-        largest = max(self.records.values(), key=lambda each: (self.room.bytes_of[each.namespace], each.namespace))
+        largest = max(self.records.values(), key=lambda each: (self.space.bytes_of[each.namespace], each.namespace))
         keys = [key for key, record in self.records.items() if record.namespace == largest.namespace]
         gone = set(keys[-(len(keys) // 20 + 1) :])
         self.put({key: record for key, record in self.records.items() if key not in gone})
 
 
-def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
-    """Fill `room` with the bytes of a payload and return it; TrustedCAs and certificates are not counted.
+def _measured(payload: bytes, space: UsedSpace, *, is_exact: bool) -> UsedSpace:
+    """Fill `space` with the bytes of a payload and return it; TrustedCAs and certificates are not counted.
 
     Args:
         payload: of the document.
-        room: empty.
+        space: empty.
         is_exact: whether sizes are measured after compression even if the payload fits without it.
     """
-    is_small = not is_exact and len(payload) <= room.common_bytes
+    is_small = not is_exact and len(payload) <= space.common_bytes
     counts_plain = payload.startswith(_REGISTRY)
     for namespace, segment in segments(payload):
         if not namespace and segment.startswith(_RESERVED):
@@ -317,8 +321,8 @@ def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
         # The records of a namespace, each with what separates it from the next one.
         plain = len(segment) + (not segment.endswith(b",")) if counts_plain and namespace else 0
         amounts = (len(segment) if is_small else segment_bytes(segment), plain, 0, 0)
-        room.take(namespace, amounts[: room.kinds])
-    return room
+        space.take(namespace, amounts[: space.kinds])
+    return space
 
 
 @lru_cache(maxsize=16_384)

@@ -9,11 +9,11 @@ from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_without_shares
-from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.fitting.document_space import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
 from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
-from stationkeeper_operator.compiling.retention.identity import differing
+from stationkeeper_operator.compiling.retention.object_differences import differing
 from stationkeeper_operator.resources.records import Key
 
 Owner = tuple[EUI64, str]

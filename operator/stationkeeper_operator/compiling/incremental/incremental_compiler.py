@@ -11,11 +11,11 @@ from datetime import datetime
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
+from stationkeeper_operator.compiling.incremental.compile_work import Work
 from stationkeeper_operator.compiling.incremental.facts_horizon import change_times
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory
 from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry
 from stationkeeper_operator.compiling.incremental.known_certificates import KnownCertificates
-from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import BEING_DELETED
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
 from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust, compile_trust

@@ -12,11 +12,11 @@ from stationkeeper_operator.compiling.gateways.gateway_compiler import CompileCo
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
+from stationkeeper_operator.compiling.incremental.compile_work import Work
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway, share_texts
 from stationkeeper_operator.compiling.incremental.pause import Pause
 from stationkeeper_operator.compiling.incremental.recording_keys import RecordingKeys, shared_keys
-from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
 from stationkeeper_operator.compiling.retention.reductions import record_may_be_reduced
 from stationkeeper_operator.compiling.shared_facts import SharedFacts

@@ -7,8 +7,8 @@ from datetime import datetime
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest, encode_payload
 from stationkeeper_core.published.registry_layout import layout_of, place_of
 from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.incremental.compile_work import Work
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler
-from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts, for_all_counts, in_force_of, leading_count
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world import World

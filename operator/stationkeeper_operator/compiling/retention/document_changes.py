@@ -10,7 +10,7 @@ from stationkeeper_core.published.documents import (
     TrustDocument,
     TrustedAuthority,
 )
-from stationkeeper_operator.compiling.retention.identity import differing
+from stationkeeper_operator.compiling.retention.object_differences import differing
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource
 
 Record = TrustedAuthority | RegisteredGateway

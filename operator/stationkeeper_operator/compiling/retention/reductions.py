@@ -13,7 +13,7 @@ from stationkeeper_core.published.documents import (
     TrustedAuthority,
 )
 from stationkeeper_core.x509.serial_numbers import unpack_serials
-from stationkeeper_operator.compiling.retention.identity import differing
+from stationkeeper_operator.compiling.retention.object_differences import differing
 from stationkeeper_operator.compiling.served_namespaces import serves_less
 from stationkeeper_operator.resources.records import Gateway, Resource, TrustedCA
 

@@ -8,7 +8,7 @@ from functools import partial
 from stationkeeper_core.published.documents import Document, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.fitting.room import TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.document_space import TRUST_BOUNDS
 from stationkeeper_operator.compiling.trust.trusted_ca_compiler import compile_trusted_ca
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources.records import Key, TrustedCA

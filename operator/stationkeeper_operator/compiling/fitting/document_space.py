@@ -56,7 +56,7 @@ Amounts = tuple[int, ...]
 """Bytes, bytes before compression, TrustedCAs, certificates, in this order; a registry document has the first two."""
 
 
-class Room:
+class UsedSpace:
     """The used space of a document.
 
     Args:
@@ -76,12 +76,12 @@ class Room:
             self._taken[position][namespace] += amount
             self._totals[position] += amount
 
-    def copy(self) -> "Room":
+    def copy(self) -> "UsedSpace":
         """Return an independent copy."""
-        found = Room(self._bounds, self._release)
-        found._taken = tuple(taken.copy() for taken in self._taken)
-        found._totals = list(self._totals)
-        return found
+        copied = UsedSpace(self._bounds, self._release)
+        copied._taken = tuple(taken.copy() for taken in self._taken)
+        copied._totals = list(self._totals)
+        return copied
 
     @property
     def kinds(self) -> int:

@@ -8,8 +8,8 @@ from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault
 from stationkeeper_tools.station.files import MemoryFiles
 from stationkeeper_tools.station.http_answer import HttpAnswer
-from stationkeeper_tools.station.machine import Behaviour, Outcome, Result, Station
 from stationkeeper_tools.station.state import Server, SetName, StationState
+from stationkeeper_tools.station.state_machine import Behaviour, Outcome, Result, Station
 from tests.tools.station.blobs import ABSENT, TOKEN, answer_body, ok, sequence
 
 CA = CredentialSet(sequence(300))

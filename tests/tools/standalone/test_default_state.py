@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_tools.standalone.place import default_state
+from stationkeeper_tools.standalone.default_state import default_state
 
 
 @pytest.mark.parametrize(
