@@ -106,7 +106,7 @@ def test_users_of_a_trusted_ca_are_gone_through_in_steps_and_the_first_by_name_a
     )
     gateways = [make_gateway({"eui": eui(number)}, name=f"gw-{number:05}") for number in reversed(range(FLEET))]
     keys = {each.metadata.uid: each.key for each in gateways}
-    removal_events = RemovalEvents(lambda _: keys, keys.get, awaits_proof=True)
+    removal_events = RemovalEvents(lambda _: keys, keys.get, lambda _: True)
     resources: list[Resource] = [make_ca({}, uid="acme"), *gateways]
     present = {each.key: each for each in resources}
     steps = list(removal_events.announce(document_changes(before, after), after, present))

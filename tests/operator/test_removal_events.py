@@ -49,7 +49,7 @@ def told(
     used: bool = True,
 ) -> Told:
     users = frozenset(KEYS) if used else frozenset[str]()
-    removal_events = RemovalEvents(lambda key: users if key.name == "acme" else (), KEYS.get, awaits_proof=False)
+    removal_events = RemovalEvents(lambda key: users if key.name == "acme" else (), KEYS.get, lambda _: False)
     old = TrustDocument(release_namespace="stationkeeper", authorities=(before, *others))
     new = TrustDocument(
         release_namespace="stationkeeper", authorities=tuple(each for each in (after, *others) if each is not None)
@@ -164,7 +164,7 @@ def test_a_source_that_was_renewed_without_the_old_ca_is_such_a_change() -> None
     before = plan_of(make_ca({"certificates": ROOT})).documents
     resource = make_ca({"certificates": NEW})
     after = plan_of(resource, in_force=before).documents
-    removal_events = RemovalEvents(lambda _: {GATEWAYS[0].metadata.uid}, KEYS.get, awaits_proof=False)
+    removal_events = RemovalEvents(lambda _: {GATEWAYS[0].metadata.uid}, KEYS.get, lambda _: False)
     new = after[TRUST]
     assert isinstance(new, TrustDocument)
     present: Mapping[Key, Resource] = {resource.key: resource, GATEWAYS[0].key: GATEWAYS[0]}

@@ -64,8 +64,8 @@ def _proof_of_nothing() -> None:
 
     original = Enforcement.published
 
-    def published(self: Enforcement, step: Any, resources: Any) -> Iterator[None]:
-        return original(self, replace(step, generation=0), resources)
+    def published(self: Enforcement, step: Any, changed: Any, removed: Any = ()) -> Iterator[None]:
+        return original(self, replace(step, generation=0), changed, removed)
 
     Enforcement.published = published  # type: ignore[method-assign]
 

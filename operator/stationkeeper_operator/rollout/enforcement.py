@@ -17,6 +17,7 @@ all documents as they were when this operator began to lead.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
@@ -30,6 +31,8 @@ from stationkeeper_operator.rollout.step_fact import PENDING, POD_UNREACHABLE, W
 NOT_ACCEPTED = "NotAccepted"
 
 _MAX_PROVEN = 1000
+_MAX_WAITING = 32
+"""The maximum number of steps of one document that wait for the pods."""
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
@@ -60,7 +63,6 @@ class Enforcement:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
         self._steps = ResourceSteps()
-        self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
@@ -78,7 +80,7 @@ class Enforcement:
     def is_settled(self) -> bool:
         """Whether the pods have loaded everything that this operator published."""
         return all(
-            self._facts.get(step, WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
+            self._facts.get(step, WAITING).status == _TRUE for step in self._steps.steps if self._is_read(step.document)
         )
 
     def begin_turn(self, generations: Mapping[str, int]) -> Collection[str]:
@@ -101,7 +103,11 @@ class Enforcement:
     def wait_for_base(self, ref: ResourceRef, document: str) -> None:
         """Make a resource wait until the pods have loaded a document as this operator first read it."""
         self._open.add(self._base[document])
-        self._attach(ref, self._base[document])
+        self._steps.attach_removed(ref, self._base[document])
+
+    def waits_for(self, ref: ResourceRef) -> bool:
+        """Return whether a resource has a step of its own, which `proven` returns when all pods have loaded it."""
+        return bool(self._steps.of(ref))
 
     def replaced(self, step: Step) -> None:
         """Record that a document was written and that its earlier content is not known, for example because of damage.
@@ -112,37 +118,59 @@ class Enforcement:
         self._replace_base(step)
 
     def _replace_base(self, step: Step) -> None:
-        waiting = [each for each in self._resources if each.document == step.document]
-        resources = [ref for each in waiting for ref in self._resources[each]]
-        for ref in resources:
-            self._drop(ref, step.document)
         self._facts.pop(self._base.get(step.document, _NO_STEP), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
         self._unloaded = None
-        for ref in resources:
-            self._attach(ref, step)
+        for each in [each for each in self._steps.steps if each.document == step.document and each != step]:
+            for ref in tuple(self._steps.refs(each)):
+                self._steps.replace(ref, step)
 
-    def published(self, step: Step, resources: Iterable[ResourceRef]) -> Iterator[None]:
-        """Record that a document was written, and the resources whose records it changed.
+    def published(
+        self, step: Step, changed: Iterable[ResourceRef], removed: Iterable[ResourceRef] = ()
+    ) -> Iterator[None]:
+        """Record that a document was written.
+
+        Args:
+            step: the document and its generation.
+            changed: the resources whose records are new or have changed.
+            removed: the resources whose records were removed.
 
         Yields:
-            Between steps. The caller must take all of them; before that, no report proves the step.
+            Between parts. The caller must take all of them; before that, no report proves the step.
         """
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._unloaded = None
         self._open.add(step)
-        for number, ref in enumerate(resources, start=1):
-            self._attach(ref, step)
+        attaching = chain(
+            ((self._steps.attach, ref) for ref in changed), ((self._steps.attach_removed, ref) for ref in removed)
+        )
+        for number, (attach, ref) in enumerate(attaching, start=1):
+            attach(ref, step)
             if number % _IN_ONE_STEP == 0:
                 yield
         self._open.discard(step)
+        yield from self._merge_oldest(step.document)
 
-    def _attach(self, ref: ResourceRef, step: Step) -> None:
-        self._drop(ref, step.document)
-        self._steps.attach(ref, step)
-        self._resources.setdefault(step, set()).add(ref)
+    def _merge_oldest(self, document: str) -> Iterator[None]:
+        """Let resources wait for a later step of a document if too many of its steps wait for the pods.
+
+        A pod may be unreachable for days, and each round looks at each step. A later step is proven later or together.
+        """
+        steps = [each for each in self._steps.steps if each.document == document]
+        waiting = [each for each in steps if self._facts.get(each, WAITING).status != _TRUE]
+        if len(waiting) <= _MAX_WAITING:
+            return
+        *older, last = waiting[: -_MAX_WAITING // 2]
+        for number, (step, ref) in enumerate(
+            [(each, ref) for each in older for ref in self._steps.refs(each)], start=1
+        ):
+            # A resource may have got a later step, or was forgotten, since the list was made.
+            if self._steps.of(ref).get(document) == step:
+                self._steps.replace(ref, last)
+            if number % _IN_ONE_STEP == 0:
+                yield
 
     def note_unwritten(
         self, documents: Collection[str], unchanged: Mapping[ResourceRef, str], unknown: Collection[str] = ()
@@ -172,8 +200,31 @@ class Enforcement:
         self._last_unwritten = self._unwritten, self._unchanged
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
+        changed, proofs = self._compare_steps(pods, now)
+        had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
+        resources = [ref for step in changed for ref in self._steps.refs(step)]
+        provable = [ref for step in proofs for ref in self._steps.refs(step)]
+        written = list(self._written_since(*last_unwritten))
+        resources += written
+        documents = [step.document for step in changed if step in self._base.values()]
+        # A proof waits for the steps of all resources of one name.
+        keys = dict.fromkeys(ref.key for ref in (*provable, *written))
+        to_check: Collection[ResourceRef] = [each for key in keys for each in self._steps.of_one_name(key)]
+        # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
+        depends = before != (self._read, self._served) or (had_unloaded and not self._unloaded_bases)
+        if depends or any(self._steps.is_in_common(step) for step in proofs):
+            to_check, documents = list(self._steps), list(self._base)
+        elif last_unwritten != self._last_unwritten:
+            to_check = list(self._steps)
+        return Outcome(resources, documents, to_check)
+
+    def _compare_steps(self, pods: Sequence[PodReport], now: float) -> tuple[list[Step], list[Step]]:
+        """Return the steps whose facts changed, and those of them that are proven now or were proven before."""
         changed: list[Step] = []
-        for step in dict.fromkeys((*self._resources, *self._base.values())):
+        proofs: list[Step] = []
+        steps = dict.fromkeys((*self._steps.steps, *self._base.values()))
+        self._facts = {step: fact for step, fact in self._facts.items() if step in steps}
+        for step in steps:
             if step in self._open:
                 continue
             held = self._facts.get(step)
@@ -184,18 +235,9 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
-        had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
-        resources = [ref for step in changed for ref in self._resources.get(step, ())]
-        resources += self._written_since(*last_unwritten)
-        documents = [step.document for step in changed if step in self._base.values()]
-        # A proof waits for the steps of all resources of one name.
-        to_check: Collection[ResourceRef] = [each for ref in resources for each in self._steps.of_one_name(ref.key)]
-        # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
-        if (had_unloaded and not self._unloaded_bases) or before != (self._read, self._served):
-            to_check, documents = list(self._steps), list(self._base)
-        elif last_unwritten != self._last_unwritten:
-            to_check = list(self._steps)
-        return Outcome(resources, documents, to_check)
+                if fact.status == _TRUE or (held is not None and held.status == _TRUE):
+                    proofs.append(step)
+        return changed, proofs
 
     def _written_since(self, unwritten: Collection[str], unchanged: Mapping[ResourceRef, str]) -> Iterator[ResourceRef]:
         """Yield the resources whose condition waited for a document that is not unwritten any more.
@@ -209,7 +251,9 @@ class Enforcement:
 
     def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources that every ready pod has loaded by now, each once, with its condition."""
-        facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(refs))
+        distinct = dict.fromkeys(refs)
+        steps = {key: self._steps.of_name(key) for key in {ref.key for ref in distinct}}
+        facts = ((ref, self._proven(ref, steps[ref.key])) for ref in distinct)
         return [(ref, fact) for ref, fact in facts if fact is not None]
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
@@ -259,18 +303,21 @@ class Enforcement:
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self._unwritten) if _count(each) in counts), "")
 
-    def _proven(self, ref: ResourceRef) -> Fact | None:
+    def _proven(self, ref: ResourceRef, steps: Mapping[str, Step]) -> Fact | None:
         """Return the condition of a resource that every pod has loaded; None if one has not.
 
-        It waits for the steps of all resources of this name. A person may have restored an old Secret that has an
-        earlier one.
+        Args:
+            ref: the resource.
+            steps: the steps of all resources of its name. A person may have restored an old Secret that has an earlier
+                one.
         """
-        steps = self._steps.of_name(ref.key) if self._steps.of(ref) else {}
+        if not self._steps.of(ref):
+            return None
         read = [step for step in steps.values() if self._is_read(step.document)]
-        if steps and not read:
+        if not read:
             return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
         facts = [self._facts.get(step, WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts) or ref.key in self._unchanged_keys:
+        if any(fact.status != _TRUE for fact in facts) or ref.key in self._unchanged_keys:
             return None
         if ref.key.kind == GATEWAY and self._unloaded_bases:
             return None
@@ -290,22 +337,12 @@ class Enforcement:
             return present
         return fact or WAITING
 
-    def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = self._steps.drop(ref, document)
-        if held is None:
-            return
-        self._resources[held].discard(ref)
-        if not self._resources[held]:
-            del self._resources[held]
-            if held not in self._base.values():
-                self._facts.pop(held, None)
-
     def _drop_oldest_proven(self) -> None:
         """Drop the oldest proven steps; the statuses have shown them as enforced for a long time."""
-        proven = [step for step in self._resources if self._facts.get(step, WAITING).status == _TRUE]
+        proven = [step for step in self._steps.steps if self._facts.get(step, WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
-            for ref in tuple(self._resources[step]):
-                self._drop(ref, step.document)
+            for ref in tuple(self._steps.refs(step)):
+                self._steps.drop(ref, step.document)
 
 
 def _waiting_for(step: Step) -> Fact:

@@ -3,7 +3,6 @@
 A deleted resource has no status, so only its events remain visible; Kubernetes accepts events about deleted objects.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from stationkeeper_operator.compiling.retention.removed_trust import (
     revocations_removed,
 )
 from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
-from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
 from stationkeeper_operator.rollout.resource_steps import ResourceRef
@@ -26,8 +24,6 @@ IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"
 REVOKED_NO_MORE = "RevokedNoMore"
 
-_MAX_AWAITING_PROOF = 5_000
-"""The maximum number of removals of one namespace that wait for their proof."""
 _MAX_GATEWAY_EVENTS = 20
 """The maximum number of Gateways with their own event for one change; the event of the TrustedCA has their number."""
 _IN_ONE_STEP = 500
@@ -69,17 +65,19 @@ class RemovalEvents:
     Args:
         users: returns the uids of the Gateways that a TrustedCA vouched for lately.
         key_of: returns the key of the Gateway with a uid; None if it does not exist.
-        awaits_proof: whether `enforced` will be called.
+        awaits_proof: returns whether `enforced` will be called for a removed resource.
     """
 
     def __init__(
-        self, users: Callable[[Key], Collection[str]], key_of: Callable[[str], Key | None], *, awaits_proof: bool
+        self,
+        users: Callable[[Key], Collection[str]],
+        key_of: Callable[[str], Key | None],
+        awaits_proof: Callable[[ResourceRef], bool],
     ) -> None:
         self._users = users
         self._key_of = key_of
         self._awaits_proof = awaits_proof
         self._deleted: dict[ResourceRef, Resource] = {}
-        self._awaiting_proof: Counter[str] = Counter()
 
     def announce(
         self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]
@@ -114,29 +112,22 @@ class RemovalEvents:
         for ref, fact in proven:
             resource = self._deleted.pop(ref, None)
             if resource is not None:
-                self._awaiting_proof[ref.key.namespace] -= 1
                 message = f"its removal was {fact.message}"
                 yield RemovalEvent(resource, "Normal", ENFORCED, message, is_last=True)
 
-    def await_proof(self, removed: Removed) -> ResourceRef:
-        """Wait for the proof of a removal by an earlier operator, or by a write without an answer."""
-        ref = ResourceRef(Key(removed.kind, removed.namespace, removed.name), removed.uid)
-        self._await_proof(ref)
-        return ref
-
-    def _await_proof(self, ref: ResourceRef) -> Resource:
+    def await_proof(self, ref: ResourceRef) -> Resource:
+        """Wait for the proof of a removal; return the resource without a spec."""
         key = ref.key
         metadata = {"namespace": key.namespace, "name": key.name, "uid": ref.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
-        if self._awaits_proof and self._awaiting_proof[key.namespace] < _MAX_AWAITING_PROOF:
-            self._awaiting_proof[key.namespace] += ref not in self._deleted
+        if self._awaits_proof(ref):
             self._deleted[ref] = resource
         return resource
 
     def _deleted_resource(
         self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool
     ) -> Iterator[RemovalEvent]:
-        resource = self._await_proof(ResourceRef(key, record.uid))
+        resource = self.await_proof(ResourceRef(key, record.uid))
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
                 yield RemovalEvent(resource, "Normal", EUI_RESERVED, _reserved(record))

@@ -1,14 +1,20 @@
-"""The steps that resources wait for, by resource and by name. Pure.
+"""The steps that resources wait for, by resource, by name and by step. Pure.
 
 People know resources by their names. A recreated resource has another uid; what holds for it waits for the steps of
 every resource of this name.
+
+While a pod cannot be reached, no step is proven. Removed resources would then fill the memory, since a tenant can
+create and delete any number of them. Beyond a limit for each namespace, they have their steps in common.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.rollout.step_fact import Step
+
+MOST_REMOVED = 5_000
+"""The maximum number of removed resources of one namespace with steps of their own."""
 
 
 class ResourceRef(NamedTuple):
@@ -19,39 +25,84 @@ class ResourceRef(NamedTuple):
 
 
 class ResourceSteps:
-    """For each resource its latest step in each document. Iterates over the resources."""
+    """For each resource its latest step in each document. Iterates over the resources.
 
-    def __init__(self) -> None:
+    Args:
+        most_removed: see `MOST_REMOVED`.
+    """
+
+    def __init__(self, most_removed: int = MOST_REMOVED) -> None:
+        self._most_removed = most_removed
         self._of: dict[Key, dict[str, dict[str, Step]]] = {}
+        self._refs: dict[Step, set[ResourceRef]] = {}
+        self._removed: dict[str, set[ResourceRef]] = {}
 
     def __iter__(self) -> Iterator[ResourceRef]:
         for key in self._of:
             yield from self.of_one_name(key)
 
-    def attach(self, ref: ResourceRef, step: Step) -> None:
-        """Make a resource wait for a step instead of its earlier one in the same document."""
-        self._of.setdefault(ref.key, {}).setdefault(ref.uid, {})[step.document] = step
+    @property
+    def steps(self) -> Collection[Step]:
+        """The steps that a resource waits for, in the order of their first resource."""
+        return self._refs.keys()
 
-    def drop(self, ref: ResourceRef, document: str) -> Step | None:
-        """Remove the step of a resource in a document, and return it; None if there is none."""
+    def refs(self, step: Step) -> Collection[ResourceRef]:
+        """Return the resources that wait for a step."""
+        return self._refs.get(step, ())
+
+    def attach(self, ref: ResourceRef, step: Step) -> None:
+        """Make a resource wait for a step, in place of its earlier one in the same document."""
+        self.replace(ref, step)
+        self._forget_removed(ref)
+
+    def attach_removed(self, ref: ResourceRef, step: Step) -> None:
+        """Make a removed resource wait for a step; beyond the limit, all resources of its namespace and kind wait."""
+        removed = self._removed.setdefault(ref.key.namespace, set())
+        if ref in removed or len(removed) < self._most_removed:
+            removed.add(ref)
+            self.replace(ref, step)
+            return
+        others = _others(ref.key)
+        for each in (*self.of(ref).values(), step):
+            latest = self.of(others).get(each.document)
+            if latest is None or latest.generation < each.generation:
+                self.replace(others, each)
+        for document in tuple(self.of(ref)):
+            self.drop(ref, document)
+
+    def replace(self, ref: ResourceRef, step: Step) -> None:
+        """Replace the step of a resource in a document; it stays removed if it was."""
+        steps = self._of.setdefault(ref.key, {}).setdefault(ref.uid, {})
+        earlier = steps.get(step.document)
+        if earlier is not None:
+            self._discard(ref, earlier)
+        steps[step.document] = step
+        self._refs.setdefault(step, set()).add(ref)
+
+    def drop(self, ref: ResourceRef, document: str) -> None:
+        """Remove the step of a resource in a document, if it has one."""
         of_name = self._of.get(ref.key, {})
         steps = of_name.get(ref.uid, {})
         step = steps.pop(document, None)
-        if step is not None and not steps:
+        if step is None:
+            return
+        self._discard(ref, step)
+        if not steps:
             del of_name[ref.uid]
-            if not of_name:
-                del self._of[ref.key]
-        return step
+            self._forget_removed(ref)
+        if not of_name:
+            del self._of[ref.key]
 
     def of(self, ref: ResourceRef) -> Mapping[str, Step]:
         """Return the steps of a resource, by document."""
         return self._of.get(ref.key, {}).get(ref.uid, {})
 
     def of_name(self, key: Key) -> Mapping[str, Step]:
-        """Return the latest steps of all resources of a name, by document."""
-        all_steps = self._of.get(key, {}).values()
+        """Return the latest steps of all resources of a name, by document; with those in common."""
+        listed = (*self._of.get(key, {}).values(), self.of(_others(key)))
+        all_steps = [steps for steps in listed if steps]
         if len(all_steps) == 1:
-            return next(iter(all_steps))
+            return all_steps[0]
         latest: dict[str, Step] = {}
         for step in (step for steps in all_steps for step in steps.values()):
             if step.document not in latest or step.generation > latest[step.document].generation:
@@ -61,3 +112,23 @@ class ResourceSteps:
     def of_one_name(self, key: Key) -> Iterator[ResourceRef]:
         """Yield the resources of a name."""
         yield from (ResourceRef(key, uid) for uid in self._of.get(key, ()))
+
+    def is_in_common(self, step: Step) -> bool:
+        """Return whether all resources of a namespace and kind wait for a step."""
+        return any(not ref.key.name for ref in self.refs(step))
+
+    def _discard(self, ref: ResourceRef, step: Step) -> None:
+        self._refs[step].discard(ref)
+        if not self._refs[step]:
+            del self._refs[step]
+
+    def _forget_removed(self, ref: ResourceRef) -> None:
+        removed = self._removed.get(ref.key.namespace, set())
+        removed.discard(ref)
+        if not removed:
+            self._removed.pop(ref.key.namespace, None)
+
+
+def _others(key: Key) -> ResourceRef:
+    """Return what stands for the removed resources beyond the limit; no resource has an empty name."""
+    return ResourceRef(Key(key.kind, key.namespace, ""), "")

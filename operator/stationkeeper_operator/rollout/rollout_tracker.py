@@ -14,6 +14,7 @@ from stationkeeper_core.published.documents import TRUST, Document, TrustDocumen
 from stationkeeper_core.published.observation import Observation
 from stationkeeper_operator.compiling.retention.document_changes import (
     DocumentChanges,
+    Record,
     is_deleted,
     record_key,
     removed_records,
@@ -68,7 +69,9 @@ class RolloutTracker:
     def __init__(self, current: Callable[[Key], Resource | None], release_namespace: str, *, asks: bool) -> None:
         self.enforcement = Enforcement()
         self.observed = ObservedState(current, release_namespace)
-        self._removal_events = RemovalEvents(self.observed.usage.users, self.observed.key_of, awaits_proof=asks)
+        self._removal_events = RemovalEvents(
+            self.observed.usage.users, self.observed.key_of, self.enforcement.waits_for
+        )
         self._asks = asks
         self._changes: list[DocumentChanges] = []
         self._proven: list[tuple[ResourceRef, Fact]] = []
@@ -106,7 +109,9 @@ class RolloutTracker:
         unknown = self.enforcement.begin_turn(generations)
         for document in unknown:
             for each in (removed or {}).get(document, ()):
-                self.enforcement.wait_for_base(self._removal_events.await_proof(each), document)
+                ref = ResourceRef(Key(each.kind, each.namespace, each.name), each.uid)
+                self.enforcement.wait_for_base(ref, document)
+                self._removal_events.await_proof(ref)
         return bool(unknown)
 
     def removals_in(self, changes: DocumentChanges, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
@@ -167,8 +172,7 @@ class RolloutTracker:
             return
         if not changes.replaces_known:
             self.enforcement.replaced(step)
-        refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
-        yield from self.enforcement.published(step, refs)
+        yield from self.enforcement.published(step, map(_ref, changes.changed), map(_ref, changes.removed))
 
     def note_unwritten(
         self, documents: Collection[str], unchanged: Mapping[ResourceRef, str], unknown: Collection[str]
@@ -264,8 +268,12 @@ def still_held(
     """
     # A Gateway that moves to another document stays in this one as well.
     return {
-        ResourceRef(record_key(each), each.uid): document
+        _ref(each): document
         for document in documents
         if document in before
         for each in removed_records(before[document], after[document])
     }
+
+
+def _ref(record: Record) -> ResourceRef:
+    return ResourceRef(record_key(record), record.uid)

@@ -1,0 +1,60 @@
+"""What a resource waits for is never forgotten before it is proven, and takes a bounded space."""
+
+from collections import defaultdict
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_operator.resources.records import TRUSTED_CA, Key
+from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
+from stationkeeper_operator.rollout.step_fact import Step
+from tests.examples import examples
+
+MOST_REMOVED = 2
+REFS = [
+    ResourceRef(Key(TRUSTED_CA, namespace, name), uid) for namespace in "ab" for name in "xyz" for uid in ("1", "2")
+]
+DOCUMENTS = ["trust", "registry-00"]
+WRITES = st.lists(st.tuples(st.sampled_from(REFS), st.sampled_from(DOCUMENTS), st.booleans()), max_size=40)
+
+
+@settings(deadline=None, max_examples=examples(300))
+@given(WRITES)
+def test_a_name_waits_for_the_latest_step_of_each_of_its_resources(writes: list[tuple[ResourceRef, str, bool]]) -> None:
+    steps = ResourceSteps(MOST_REMOVED)
+    latest: dict[Key, dict[str, int]] = defaultdict(dict)
+    present: set[ResourceRef] = set()
+    for generation, (ref, document, is_removed) in enumerate(writes, start=1):
+        (steps.attach_removed if is_removed else steps.attach)(ref, Step(document, generation))
+        present = present - {ref} if is_removed else present | {ref}
+        latest[ref.key][document] = generation
+        for key, documents in latest.items():
+            waits_for = steps.of_name(key)
+            assert all(waits_for[name].generation >= number for name, number in documents.items())
+        for namespace in "ab":
+            removed = [each for each in steps if each.key.namespace == namespace and each not in present]
+            assert len(removed) <= MOST_REMOVED + 1, "and one that stands for the others"
+
+
+@settings(deadline=None, max_examples=examples(300))
+@given(WRITES)
+def test_a_step_and_its_resources_know_each_other(writes: list[tuple[ResourceRef, str, bool]]) -> None:
+    steps = ResourceSteps(MOST_REMOVED)
+    for generation, (ref, document, is_removed) in enumerate(writes, start=1):
+        (steps.attach_removed if is_removed else steps.attach)(ref, Step(document, generation))
+    pairs = {(ref, step) for ref in steps for step in steps.of(ref).values()}
+    assert pairs == {(ref, step) for step in steps.steps for ref in steps.refs(step)}
+    for ref, step in pairs:
+        steps.drop(ref, step.document)
+    assert not list(steps)
+    assert not steps.steps
+    assert not steps._removed
+
+
+def test_a_resource_that_came_back_no_longer_counts_as_removed() -> None:
+    steps = ResourceSteps(most_removed=1)
+    first, second, *_ = REFS
+    steps.attach_removed(first, Step("trust", 1))
+    steps.attach(first, Step("trust", 2))
+    steps.attach_removed(second, Step("trust", 3))
+    assert steps.of(second) == {"trust": Step("trust", 3)}

@@ -1,0 +1,104 @@
+"""What is remembered while a pod cannot be reached for a long time: enough, and not too much."""
+
+import pytest
+
+from stationkeeper_core.published.documents import TRUST
+from stationkeeper_operator.resources.records import TRUSTED_CA, decode_resource
+from stationkeeper_operator.rollout import resource_steps
+from stationkeeper_operator.rollout.enforcement import Enforcement
+from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
+from stationkeeper_operator.rollout.step_fact import PodReport, Step
+from tests.operator.enforcing import GOOD, ca, pod, ref
+from tests.operator.resource_building import metadata
+
+CUT_OFF = pod(4, "cups-1", problem="it does not answer")
+
+
+def begun() -> Enforcement:
+    enforcement = Enforcement()
+    enforcement.begin_turn({TRUST: 4})
+    enforcement.note_unwritten((), {})
+    return enforcement
+
+
+def test_very_many_publishes_without_a_proof_make_few_steps() -> None:
+    enforcement, many = begun(), [ca(f"ca-{number}") for number in range(500)]
+    for generation, each in enumerate(many, start=5):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(each)]))
+        enforcement.take_in([pod(generation), CUT_OFF], 101)
+    assert len(enforcement._facts) < 50
+    assert {enforcement.fact(each, GOOD).reason for each in many} == {"PodUnreachable"}
+    assert not enforcement.proven(ref(each) for each in many)
+
+
+def test_a_resource_of_an_old_publish_is_not_proven_too_early_and_is_proven_in_the_end() -> None:
+    enforcement, many = begun(), [ca(f"ca-{number}") for number in range(200)]
+    for generation, each in enumerate(many, start=5):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(each)]))
+    for generation in range(4, 205):
+        outcome = enforcement.take_in([pod(204), pod(generation, "cups-1")], 101)
+        proven = {each for each, _ in enforcement.proven(outcome.to_check)}
+        assert proven <= {ref(each) for each in many[: generation - 4]}
+    assert {enforcement.fact(each, GOOD).status for each in many} == {"True"}
+
+
+def test_the_merge_of_steps_pauses_between_many_resources() -> None:
+    enforcement, many = begun(), [ref(ca(f"ca-{number}")) for number in range(3000)]
+    list(enforcement.published(Step(TRUST, 5, 100.0), many))
+    pauses = [len(list(enforcement.published(Step(TRUST, generation, 100.0), []))) for generation in range(6, 10)]
+    assert pauses == [0, 0, 0, 0], "few steps need no merge"
+    others = range(10, 60)
+    pauses = [
+        len(list(enforcement.published(Step(TRUST, number, 100.0), [ref(ca(f"other-{number}"))]))) for number in others
+    ]
+    assert max(pauses) == 3
+
+
+def removed(namespace: str, number: int) -> ResourceRef:
+    raw = {"metadata": {**metadata(f"gone-{number}", namespace), "uid": f"{namespace}-{number}"}}
+    return ref(decode_resource(TRUSTED_CA, raw))
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> Enforcement:
+    """Return an enforcement that remembers the steps of ten removed resources of a namespace."""
+    enforcement = begun()
+    monkeypatch.setattr(enforcement, "_steps", ResourceSteps(most_removed=10))
+    return enforcement
+
+
+def test_a_namespace_that_removes_very_many_resources_waits_alone(limited: Enforcement) -> None:
+    one_more = decode_resource(TRUSTED_CA, {"metadata": metadata("recreated", "crowded")})
+    neighbour = decode_resource(TRUSTED_CA, {"metadata": metadata("fine", "quiet")})
+    limited.take_in([pod(4), pod(4, "cups-1")], 100)
+    for number in range(100):
+        list(limited.published(Step(TRUST, 5 + number, 100.0), [], [removed("crowded", number)]))
+    assert len(list(limited._steps)) == 11
+    assert [limited.waits_for(removed("crowded", number)) for number in (9, 10)] == [True, False]
+    limited.take_in([pod(104), pod(103, "cups-1")], 101)
+    assert limited.fact(one_more, GOOD).status == "False", "an earlier resource of its name may be among them"
+    assert limited.fact(neighbour, GOOD).status == "True"
+    outcome = limited.take_in([pod(104), pod(104, "cups-1")], 102)
+    assert limited.fact(one_more, GOOD).status == "True"
+    assert outcome.documents == [TRUST], "each status is compared again"
+    assert not limited.waits_for(removed("crowded", 99)), "it gets no event"
+
+
+def test_the_limit_is_one_for_each_namespace() -> None:
+    assert resource_steps.MOST_REMOVED == 5_000
+    steps = ResourceSteps()
+    for number in range(5_200):
+        steps.attach_removed(removed("crowded", number), Step(TRUST, number))
+    steps.attach_removed(removed("quiet", 0), Step(TRUST, 9_999))
+    assert len(list(steps)) == 5_000 + 1 + 1
+    assert steps.of(removed("quiet", 0))
+
+
+def test_the_steps_of_all_documents_are_few_in_each_round() -> None:
+    enforcement = begun()
+    for number in range(64):
+        document = f"registry-{number:02}"
+        for generation in range(1, 60):
+            list(enforcement.published(Step(document, generation, 100.0), [removed(str(number), generation)]))
+    enforcement.take_in([PodReport("cups-0")], 101)
+    assert len(enforcement._facts) <= 65 * 33
