@@ -1,4 +1,4 @@
-"""What a resource waits for is never forgotten before it is proven, and takes a bounded space."""
+"""Steps are never forgotten before they are proven, and take a bounded space."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""Enforcement after a person restored an old Secret, which may have an earlier resource of the same name."""
+"""The proofs after a person restored an old Secret, which may have an earlier resource of the same name."""
 
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.rollout.enforcement import Enforcement

@@ -1,4 +1,4 @@
-"""What is remembered while a pod cannot be reached for a long time: enough, and not too much."""
+"""The memory of unproven publishes, while a pod cannot be reached for a long time: enough, and not too much."""
 
 import pytest
 
