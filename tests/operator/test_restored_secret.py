@@ -56,3 +56,31 @@ def test_the_removal_of_an_earlier_operator_is_not_proven_before_the_first_turn_
     enforcement.note_unwritten((), {})
     outcome = enforcement.take_in([pod(4)], 101)
     assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(ca())]
+
+
+def test_a_pod_with_what_was_in_force_before_an_older_secret_was_restored_proves_nothing() -> None:
+    enforcement, restored, before, after = Enforcement(), 4, 6, 8
+    enforcement.begin_turn({TRUST: before})
+    enforcement.note_unwritten((), {})
+    enforcement.begin_turn({TRUST: restored})
+    list(enforcement.published(Step(TRUST, after, 100.0), []))
+    enforcement.note_unwritten((), {})
+    cut_off = pod(before, "cups-1", problem="it does not answer")
+    enforcement.take_in([pod(after), cut_off], 101)
+    assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "PodUnreachable")
+    enforcement.take_in([pod(after), pod(before, "cups-1")], 102)
+    assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
+    enforcement.take_in([pod(after), pod(restored, "cups-1")], 103)
+    assert enforcement.fact(ca(), GOOD).status == "True", "the restored Secret had it as this operator wants it"
+
+
+def test_an_operator_that_starts_after_an_older_secret_was_restored_counts_no_later_generation() -> None:
+    enforcement = Enforcement()
+    enforcement.begin_turn({TRUST: 4})
+    list(enforcement.published(Step(TRUST, 8, 100.0), []))
+    list(enforcement.published(Step(TRUST, 9, 100.0), []))
+    enforcement.note_unwritten((), {})
+    enforcement.take_in([pod(9), pod(6, "cups-1")], 101)
+    assert enforcement.fact(ca(), GOOD).status == "False"
+    enforcement.take_in([pod(9), pod(8, "cups-1")], 102)
+    assert enforcement.fact(ca(), GOOD).status == "True"

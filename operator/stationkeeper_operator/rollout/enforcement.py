@@ -26,7 +26,15 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
-from stationkeeper_operator.rollout.step_fact import PENDING, POD_UNREACHABLE, WAITING, PodReport, Step, step_fact
+from stationkeeper_operator.rollout.step_fact import (
+    PENDING,
+    POD_UNREACHABLE,
+    WAITING,
+    Generations,
+    PodReport,
+    Step,
+    step_fact,
+)
 
 NOT_ACCEPTED = "NotAccepted"
 
@@ -61,7 +69,7 @@ class Enforcement:
 
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
-        self._latest: dict[str, int] = {}
+        self._known: dict[str, Generations] = {}
         self._steps = ResourceSteps()
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
@@ -92,10 +100,10 @@ class Enforcement:
         Returns:
             The documents with such a generation.
         """
-        unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
+        unknown = {name: number for name, number in generations.items() if number != self._latest(name)}
         for document, generation in unknown.items():
             # A restored Secret may have an earlier resource of a name. At the start, no verdict is there to be shown.
-            if document in self._latest:
+            if document in self._known:
                 self._open.add(Step(document, generation))
             self._replace_base(Step(document, generation))
         return unknown.keys()
@@ -104,6 +112,10 @@ class Enforcement:
         """Make a resource wait until the pods have loaded a document as this operator first read it."""
         self._open.add(self._base[document])
         self._steps.attach_removed(ref, self._base[document])
+
+    def _latest(self, document: str) -> int | None:
+        known = self._known.get(document)
+        return known.latest if known is not None else None
 
     def waits_for(self, ref: ResourceRef) -> bool:
         """Return whether a resource has a step of its own, which `proven` returns when all pods have loaded it."""
@@ -120,7 +132,7 @@ class Enforcement:
     def _replace_base(self, step: Step) -> None:
         self._facts.pop(self._base.get(step.document, _NO_STEP), None)
         self._base[step.document] = step
-        self._latest[step.document] = step.generation
+        self._known[step.document] = Generations(step.generation)
         self._unloaded = None
         for each in [each for each in self._steps.steps if each.document == step.document and each != step]:
             for ref in tuple(self._steps.refs(each)):
@@ -139,8 +151,11 @@ class Enforcement:
         Yields:
             Between parts. The caller must take all of them; before that, no report proves the step.
         """
-        self._base.setdefault(step.document, step)
-        self._latest[step.document] = step.generation
+        base = self._base.setdefault(step.document, step)
+        known = self._known.get(step.document, Generations(0))
+        is_first = base.generation == known.latest
+        gap = range(base.generation + 1, step.generation) if is_first else known.gap
+        self._known[step.document] = Generations(step.generation, gap)
         self._unloaded = None
         self._open.add(step)
         attaching = chain(
@@ -229,7 +244,7 @@ class Enforcement:
                 continue
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
-            fact = step_fact(step, self._latest.get(step.document, 0), loading, now)
+            fact = step_fact(step, self._known.get(step.document, Generations(0)), loading, now)
             if held is not None and held.status == _TRUE and fact.status != _FALSE:
                 continue
             if fact != held:

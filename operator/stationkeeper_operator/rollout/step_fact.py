@@ -56,22 +56,36 @@ class Step:
     since: float | None = None
 
 
-def step_fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fact:
+@dataclass(frozen=True)
+class Generations:
+    """The generations of a document whose content the operator knows.
+
+    Attributes:
+        latest: the latest one.
+        gap: the generations between the one that the operator found and the first one that it published. A pod that has
+            one of them got it before a person restored an older Secret.
+    """
+
+    latest: int
+    gap: range = range(0)
+
+
+def step_fact(step: Step, known: Generations, pods: Sequence[PodReport], now: float) -> Fact:
     """Return whether the pods have loaded a step.
 
     Args:
         step: the step.
-        latest: the latest generation of its document.
+        known: the known generations of its document.
         pods: the reports of the pods that load the document.
         now: the time in monotonic seconds.
     """
-    behind = [pod for pod in pods if _lacks(pod, step, latest)]
+    behind = [pod for pod in pods if _lacks(pod, step, known)]
     if not behind and not any(pod.ready for pod in pods):
         return Fact("Unknown", NO_CUPS_POD, "no CUPS pod is ready")
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact("True", ENFORCED, f"loaded by every ready CUPS pod{took}{_unanswering(pods)}")
-    return _why_behind(step, latest, behind)
+    return _why_behind(step, known.latest, behind)
 
 
 def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
@@ -99,8 +113,8 @@ def _unanswering(pods: Sequence[PodReport]) -> str:
     return f"; not ready and without an answer: {', '.join(names[:_MAX_NAMED])}" if names else ""
 
 
-def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
-    """Return whether the pod has loaded neither `step` nor a later generation.
+def _lacks(pod: PodReport, step: Step, known: Generations) -> bool:
+    """Return whether the pod has loaded neither `step` nor a later known generation.
 
     A pod that is not ready and has no documents has not opened the port for gateways. A generation above the latest is
     from another writer or an earlier time, or was written just now.
@@ -108,4 +122,4 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
     held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):
         return False
-    return held < step.generation or held > latest
+    return held < step.generation or held > known.latest or held in known.gap
