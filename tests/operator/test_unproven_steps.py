@@ -28,7 +28,7 @@ def test_very_many_publishes_without_a_proof_make_few_steps() -> None:
         enforcement.take_in([pod(generation), CUT_OFF], 101)
     assert len(enforcement._facts) < 50
     assert {enforcement.fact(each, GOOD).reason for each in many} == {"PodUnreachable"}
-    assert not enforcement.proven(ref(each) for each in many)
+    assert not enforcement.proven(each.key for each in many)
 
 
 def test_a_resource_of_an_old_publish_is_not_proven_too_early_and_is_proven_in_the_end() -> None:
@@ -102,3 +102,40 @@ def test_the_steps_of_all_documents_are_few_in_each_round() -> None:
             list(enforcement.published(Step(document, generation, 100.0), [removed(str(number), generation)]))
     enforcement.take_in([PodReport("cups-0")], 101)
     assert len(enforcement._facts) <= 65 * 33
+
+
+def test_the_steps_of_very_many_documents_are_few_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stationkeeper_operator.rollout.enforcement._MAX_WAITING_TOGETHER", 64)
+    enforcement = begun()
+    for generation in range(1, 20):
+        for number in range(32):
+            step = Step(f"registry-{number:02}", generation, 100.0)
+            list(enforcement.published(step, [removed(str(number), generation)]))
+    enforcement.take_in([PodReport("cups-0")], 101)
+    assert len(enforcement._facts) <= 64 + 33
+
+
+def test_all_names_are_checked_if_very_many_are_proven_at_once() -> None:
+    enforcement, many = begun(), [ref(ca(f"ca-{number}")) for number in range(2_100)]
+    list(enforcement.published(Step(TRUST, 5, 100.0), many))
+    enforcement.take_in([pod(4)], 101)
+    outcome = enforcement.take_in([pod(5)], 102)
+    assert {each for each, _ in enforcement.proven(outcome.to_check)} == set(many)
+
+
+def test_each_name_is_checked_once_however_many_resources_had_it() -> None:
+    enforcement = begun()
+    list(enforcement.published(Step(TRUST, 5, 100.0), [], [ref(ca())._replace(uid=str(uid)) for uid in range(1_000)]))
+    outcome = enforcement.take_in([pod(5)], 101)
+    assert list(outcome.to_check) == [ca().key]
+    assert len(enforcement.proven(outcome.to_check)) == 1_000
+
+
+def test_a_step_in_common_that_is_forgotten_is_in_common_no_more() -> None:
+    steps = ResourceSteps(most_removed=1)
+    for number in (0, 1):
+        steps.attach_removed(removed("crowded", number), Step(TRUST, number))
+    assert [steps.is_in_common(Step(TRUST, number)) for number in (0, 1)] == [False, True]
+    (in_common,) = steps.refs(Step(TRUST, 1))
+    steps.drop(in_common, TRUST)
+    assert not steps._in_common

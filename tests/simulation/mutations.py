@@ -113,8 +113,8 @@ def _proves_by_ready_pods(original: Any) -> Any:
 
 
 def _tells_at_once(original: Any) -> Any:
-    def published(self: Enforcement, step: Any, resources: Any) -> Iterator[None]:
-        found: Iterator[None] = original(self, replace(step, generation=0), resources)
+    def published(self: Enforcement, step: Any, changed: Any, removed: Any = ()) -> Iterator[None]:
+        found: Iterator[None] = original(self, replace(step, generation=0), changed, removed)
         return found
 
     return published

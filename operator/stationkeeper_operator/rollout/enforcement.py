@@ -39,8 +39,9 @@ from stationkeeper_operator.rollout.step_fact import (
 NOT_ACCEPTED = "NotAccepted"
 
 _MAX_PROVEN = 1000
-_MAX_WAITING = 32
-"""The maximum number of steps of one document that wait for the pods."""
+_MAX_WAITING, _MAX_WAITING_TOGETHER = 32, 2048
+"""The maximum number of steps that wait for the pods: of one document, and about that of all."""
+_MANY = 2000
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
@@ -56,12 +57,12 @@ class Outcome:
     Attributes:
         resources: the resources whose condition changed.
         documents: the documents in which the condition of all resources without a step changed.
-        to_check: the resources to ask `Enforcement.proven` about: every ready pod may have loaded them now.
+        to_check: the names to ask `Enforcement.proven` about: every ready pod may have loaded them now.
     """
 
     resources: Collection[ResourceRef] = ()
     documents: Collection[str] = ()
-    to_check: Collection[ResourceRef] = ()
+    to_check: Collection[Key] = ()
 
 
 class Enforcement:
@@ -175,9 +176,10 @@ class Enforcement:
         """
         steps = [each for each in self._steps.steps if each.document == document]
         waiting = [each for each in steps if self._facts.get(each, WAITING).status != _TRUE]
-        if len(waiting) <= _MAX_WAITING:
+        limit = max(2, min(_MAX_WAITING, _MAX_WAITING_TOGETHER // len(self._base)))
+        if len(waiting) <= limit:
             return
-        *older, last = waiting[: -_MAX_WAITING // 2]
+        *older, last = waiting[: -limit // 2]
         for number, (step, ref) in enumerate(
             [(each, ref) for each in older for ref in self._steps.refs(each)], start=1
         ):
@@ -218,20 +220,18 @@ class Enforcement:
         changed, proofs = self._compare_steps(pods, now)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._steps.refs(step)]
-        provable = [ref for step in proofs for ref in self._steps.refs(step)]
         written = list(self._written_since(*last_unwritten))
         resources += written
-        documents = [step.document for step in changed if step in self._base.values()]
-        # A proof waits for the steps of all resources of one name.
-        keys = dict.fromkeys(ref.key for ref in (*provable, *written))
-        to_check: Collection[ResourceRef] = [each for key in keys for each in self._steps.of_one_name(key)]
+        documents = [step.document for step in changed if step == self._base.get(step.document)]
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
         depends = before != (self._read, self._served) or (had_unloaded and not self._unloaded_bases)
         if depends or any(self._steps.is_in_common(step) for step in proofs):
-            to_check, documents = list(self._steps), list(self._base)
-        elif last_unwritten != self._last_unwritten:
-            to_check = list(self._steps)
-        return Outcome(resources, documents, to_check)
+            return Outcome(resources, list(self._base), self._steps.keys)
+        provable = [self._steps.refs(step) for step in proofs]
+        # To name very many resources would take longer than to check all.
+        if last_unwritten != self._last_unwritten or sum(map(len, provable)) > _MANY:
+            return Outcome(resources, documents, self._steps.keys)
+        return Outcome(resources, documents, list(dict.fromkeys(ref.key for ref in chain(*provable, written))))
 
     def _compare_steps(self, pods: Sequence[PodReport], now: float) -> tuple[list[Step], list[Step]]:
         """Return the steps whose facts changed, and those of them that are proven now or were proven before."""
@@ -239,12 +239,15 @@ class Enforcement:
         proofs: list[Step] = []
         steps = dict.fromkeys((*self._steps.steps, *self._base.values()))
         self._facts = {step: fact for step, fact in self._facts.items() if step in steps}
+        loading: dict[str, Sequence[PodReport]] = {}
         for step in steps:
             if step in self._open:
                 continue
             held = self._facts.get(step)
-            loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
-            fact = step_fact(step, self._known.get(step.document, Generations(0)), loading, now)
+            if step.document not in loading:
+                count = _count(step.document)
+                loading[step.document] = [pod for pod in pods if count in {0, pod.buckets}]
+            fact = step_fact(step, self._known.get(step.document, Generations(0)), loading[step.document], now)
             if held is not None and held.status == _TRUE and fact.status != _FALSE:
                 continue
             if fact != held:
@@ -264,12 +267,15 @@ class Enforcement:
         if written:
             yield from (ref for ref in self._steps if not written.isdisjoint(self._steps.of(ref)))
 
-    def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
-        """Return the resources that every ready pod has loaded by now, each once, with its condition."""
-        distinct = dict.fromkeys(refs)
-        steps = {key: self._steps.of_name(key) for key in {ref.key for ref in distinct}}
-        facts = ((ref, self._proven(ref, steps[ref.key])) for ref in distinct)
-        return [(ref, fact) for ref, fact in facts if fact is not None]
+    def proven(self, keys: Iterable[Key]) -> list[tuple[ResourceRef, Fact]]:
+        """Return the resources of these names that every ready pod has loaded by now, each once, with its condition."""
+        facts = ((key, self._proven(key, self._steps.of_name(key))) for key in dict.fromkeys(keys))
+        return [(ref, fact) for key, fact in facts if fact is not None for ref in self._steps.of_one_name(key)]
+
+    def note_told(self, refs: Iterable[ResourceRef]) -> None:
+        """Record that the proof of these resources has its event, so that removed ones may be forgotten."""
+        for ref in refs:
+            self._steps.note_told(ref)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """Return the condition `Enforced` of `resource`."""
@@ -318,23 +324,21 @@ class Enforcement:
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self._unwritten) if _count(each) in counts), "")
 
-    def _proven(self, ref: ResourceRef, steps: Mapping[str, Step]) -> Fact | None:
-        """Return the condition of a resource that every pod has loaded; None if one has not.
+    def _proven(self, key: Key, steps: Mapping[str, Step]) -> Fact | None:
+        """Return the condition of the resources of a name that every pod has loaded; None if one has not.
 
         Args:
-            ref: the resource.
-            steps: the steps of all resources of its name. A person may have restored an old Secret that has an earlier
+            key: the name.
+            steps: the steps of all resources of this name. A person may have restored an old Secret that has an earlier
                 one.
         """
-        if not self._steps.of(ref):
-            return None
         read = [step for step in steps.values() if self._is_read(step.document)]
         if not read:
             return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
         facts = [self._facts.get(step, WAITING) for step in read]
-        if any(fact.status != _TRUE for fact in facts) or ref.key in self._unchanged_keys:
+        if any(fact.status != _TRUE for fact in facts) or key in self._unchanged_keys:
             return None
-        if ref.key.kind == GATEWAY and self._unloaded_bases:
+        if key.kind == GATEWAY and self._unloaded_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
@@ -355,9 +359,14 @@ class Enforcement:
     def _drop_oldest_proven(self) -> None:
         """Drop the oldest proven steps; the statuses have shown them as enforced for a long time."""
         proven = [step for step in self._steps.steps if self._facts.get(step, WAITING).status == _TRUE]
+        latest = {step.document: step for step in sorted(proven, key=lambda each: each.generation)}
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._steps.refs(step)):
-                self._steps.drop(ref, step.document)
+                if self._steps.awaits_event(ref):
+                    # It waits for another document as well.
+                    self._steps.replace(ref, latest[step.document])
+                else:
+                    self._steps.drop(ref, step.document)
 
 
 def _waiting_for(step: Step) -> Fact:

@@ -17,6 +17,9 @@ MOST_REMOVED = 5_000
 """The maximum number of removed resources of one namespace with steps of their own."""
 
 
+_LOOKED_AT = 10
+
+
 class ResourceRef(NamedTuple):
     """One resource by key and uid; another resource of the same name is not equal."""
 
@@ -35,11 +38,18 @@ class ResourceSteps:
         self._most_removed = most_removed
         self._of: dict[Key, dict[str, dict[str, Step]]] = {}
         self._refs: dict[Step, set[ResourceRef]] = {}
-        self._removed: dict[str, set[ResourceRef]] = {}
+        # The removed resources of each namespace, and whether the proof of their removal has its event.
+        self._removed: dict[str, dict[ResourceRef, bool]] = {}
+        self._in_common: set[ResourceRef] = set()
 
     def __iter__(self) -> Iterator[ResourceRef]:
         for key in self._of:
             yield from self.of_one_name(key)
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """The present names of the resources."""
+        return list(self._of)
 
     @property
     def steps(self) -> Collection[Step]:
@@ -57,18 +67,31 @@ class ResourceSteps:
 
     def attach_removed(self, ref: ResourceRef, step: Step) -> None:
         """Make a removed resource wait for a step; beyond the limit, all resources of its namespace and kind wait."""
-        removed = self._removed.setdefault(ref.key.namespace, set())
+        if ref not in self._removed.get(ref.key.namespace, ()):
+            self._make_room(ref.key.namespace)
+        removed = self._removed.setdefault(ref.key.namespace, {})
         if ref in removed or len(removed) < self._most_removed:
-            removed.add(ref)
+            removed[ref] = False
             self.replace(ref, step)
             return
         others = _others(ref.key)
+        self._in_common.add(others)
         for each in (*self.of(ref).values(), step):
             latest = self.of(others).get(each.document)
             if latest is None or latest.generation < each.generation:
                 self.replace(others, each)
         for document in tuple(self.of(ref)):
             self.drop(ref, document)
+
+    def note_told(self, ref: ResourceRef) -> None:
+        """Record that the proof of a removal has its event: it may be forgotten when there are too many."""
+        removed = self._removed.get(ref.key.namespace, {})
+        if ref in removed:
+            removed[ref] = True
+
+    def awaits_event(self, ref: ResourceRef) -> bool:
+        """Return whether a resource is removed and the proof of this has no event yet."""
+        return not self._removed.get(ref.key.namespace, {}).get(ref, True)
 
     def replace(self, ref: ResourceRef, step: Step) -> None:
         """Replace the step of a resource in a document; it stays removed if it was."""
@@ -90,6 +113,7 @@ class ResourceSteps:
         if not steps:
             del of_name[ref.uid]
             self._forget_removed(ref)
+            self._in_common.discard(ref)
         if not of_name:
             del self._of[ref.key]
 
@@ -115,7 +139,19 @@ class ResourceSteps:
 
     def is_in_common(self, step: Step) -> bool:
         """Return whether all resources of a namespace and kind wait for a step."""
-        return any(not ref.key.name for ref in self.refs(step))
+        return not self._in_common.isdisjoint(self._refs.get(step, ()))
+
+    def _make_room(self, namespace: str) -> None:
+        """Forget a removed resource whose removal has its event, if there are too many; look at a few of them only."""
+        removed = self._removed.get(namespace, {})
+        for _ in range(_LOOKED_AT if len(removed) >= self._most_removed else 0):
+            oldest = next(iter(removed))
+            if removed[oldest]:
+                for document in tuple(self.of(oldest)):
+                    self.drop(oldest, document)
+                return
+            # Not now: begin with another one the next time.
+            removed[oldest] = removed.pop(oldest)
 
     def _discard(self, ref: ResourceRef, step: Step) -> None:
         self._refs[step].discard(ref)
@@ -123,8 +159,8 @@ class ResourceSteps:
             del self._refs[step]
 
     def _forget_removed(self, ref: ResourceRef) -> None:
-        removed = self._removed.get(ref.key.namespace, set())
-        removed.discard(ref)
+        removed = self._removed.get(ref.key.namespace, {})
+        removed.pop(ref, None)
         if not removed:
             self._removed.pop(ref.key.namespace, None)
 

@@ -45,12 +45,12 @@ class RolloutChanges:
     Attributes:
         resources: the resources whose condition `Enforced` changed.
         documents: the documents in which it changed for all resources without a change of their own.
-        to_check: the resources to ask `RolloutTracker.proven` about.
+        to_check: the names to ask `RolloutTracker.proven` about.
     """
 
     resources: Collection[ResourceRef]
     documents: Collection[str]
-    to_check: Collection[ResourceRef]
+    to_check: Collection[Key]
 
 
 class RolloutTracker:
@@ -74,7 +74,7 @@ class RolloutTracker:
         )
         self._asks = asks
         self._changes: list[DocumentChanges] = []
-        self._proven: list[tuple[ResourceRef, Fact]] = []
+        self._proven_early: dict[Key, None] = {}
 
     @property
     def is_known(self) -> bool:
@@ -199,8 +199,12 @@ class RolloutTracker:
                 yield from self._removal_events.announce(self._changes[0], trust, present)
             del self._changes[:1]
             yield None
-        proven, self._proven = self._proven, []
-        yield from self._removal_events.enforced(proven)
+        early, self._proven_early = self._proven_early, {}
+        keys = iter(early)
+        while batch := list(islice(keys, _IN_ONE_STEP)):
+            # Since then, a write may have failed, and pods of another count may have to load its copy.
+            yield from self._end(self.enforcement.proven(batch))
+            yield None
 
     def reported(self, reports: Sequence[PodReport], now: float) -> RolloutChanges:
         """Take in the reports of all pods that have not ended.
@@ -212,14 +216,18 @@ class RolloutTracker:
         outcome = self.enforcement.take_in(reports, now)
         return RolloutChanges(outcome.resources, outcome.documents, outcome.to_check)
 
-    def proven(self, refs: Iterable[ResourceRef]) -> Iterator[RemovalEvent]:
-        """Yield the events on those removals in `refs` that every pod has loaded by now."""
-        proven = self.enforcement.proven(refs)
+    def proven(self, keys: Iterable[Key]) -> Iterator[RemovalEvent]:
+        """Yield the events on the removed resources of these names that every pod has loaded by now."""
+        proven = self.enforcement.proven(keys)
         if self._changes:
             # The pods were quicker than the turn: the removal has no first event yet.
-            self._proven += proven
+            self._proven_early.update(dict.fromkeys(ref.key for ref, _ in proven))
         else:
-            yield from self._removal_events.enforced(proven)
+            yield from self._end(proven)
+
+    def _end(self, proven: Sequence[tuple[ResourceRef, Fact]]) -> Iterator[RemovalEvent]:
+        self.enforcement.note_told(ref for ref, _ in proven)
+        yield from self._removal_events.enforced(proven)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> Collection[Key]:
         """Take in what a pod saw; return the resources whose status must be written now.
