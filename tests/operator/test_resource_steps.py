@@ -5,7 +5,7 @@ from collections import defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_operator.resources.records import TRUSTED_CA, Key
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import Step
 from tests.examples import examples
@@ -58,3 +58,38 @@ def test_a_resource_that_came_back_no_longer_counts_as_removed() -> None:
     steps.attach(first, Step("trust", 2))
     steps.attach_removed(second, Step("trust", 3))
     assert steps.of(second) == {"trust": Step("trust", 3)}
+
+
+def test_a_removed_resource_keeps_its_own_steps_although_others_came_to_the_limit() -> None:
+    steps = ResourceSteps(most_removed=1)
+    first, second, *_ = REFS
+    steps.attach_removed(first, Step("trust", 1))
+    steps.attach_removed(second, Step("trust", 2))
+    steps.attach_removed(first, Step("registry-00", 3))
+    assert steps.of(first) == {"trust": Step("trust", 1), "registry-00": Step("registry-00", 3)}
+
+
+def test_resources_of_another_kind_do_not_wait_for_those_in_common() -> None:
+    steps = ResourceSteps(most_removed=1)
+    gateways = [ResourceRef(Key(GATEWAY, "a", name), "1") for name in "xyz"]
+    for generation, each in enumerate(gateways, start=1):
+        steps.attach_removed(each, Step("registry-00", generation))
+    assert steps.of_name(Key(GATEWAY, "a", "other")) == {"registry-00": Step("registry-00", 3)}
+    assert not steps.of_name(Key(TRUSTED_CA, "a", "other"))
+
+
+def test_only_a_removal_with_an_event_is_forgotten_for_another_one() -> None:
+    steps = ResourceSteps(most_removed=2)
+    first, second, third, fourth, *_ = [each for each in REFS if each.key.namespace == "a"]
+    steps.attach_removed(first, Step("trust", 1))
+    steps.attach_removed(second, Step("trust", 2))
+    assert [steps.awaits_event(each) for each in (first, third)] == [True, False]
+    steps.note_told(second)
+    steps.note_told(third)
+    steps.attach_removed(third, Step("trust", 3))
+    assert [bool(steps.of(each)) for each in (first, second, third)] == [True, False, True]
+    steps.attach_removed(fourth, Step("trust", 4))
+    assert not steps.of(fourth), "none of the others has its event"
+    steps.note_told(first)
+    steps.attach_removed(first, Step("trust", 5))
+    assert steps.awaits_event(first), "it was removed again"

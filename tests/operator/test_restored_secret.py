@@ -84,3 +84,15 @@ def test_an_operator_that_starts_after_an_older_secret_was_restored_counts_no_la
     assert enforcement.fact(ca(), GOOD).status == "False"
     enforcement.take_in([pod(9), pod(8, "cups-1")], 102)
     assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_all_resources_of_a_restored_secret_wait_for_it_whatever_step_they_waited_for() -> None:
+    enforcement, names = published(ca("first")), [ca("first"), ca("second"), ca("third")]
+    for generation, each in enumerate(names[1:], start=6):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(each)]))
+    enforcement.take_in([pod(7)], 101)
+    enforcement.begin_turn({TRUST: 9})
+    enforcement.note_unwritten((), {})
+    outcome = enforcement.take_in([pod(7)], 102)
+    assert set(outcome.resources) == {ref(each) for each in names}
+    assert {enforcement.fact(each, GOOD).status for each in names} == {"False"}

@@ -87,6 +87,18 @@ def test_a_removal_without_an_event_is_remembered_while_those_with_one_are_forgo
     assert sorted(told(limited, pod(6))) == sorted(each.uid for each in later)
 
 
+def test_removals_beyond_the_limit_fill_no_memory_while_a_pod_cannot_be_reached(limited: RolloutTracker) -> None:
+    silent = PodReport("cups-1", dict.fromkeys((TRUST, *layout_of(FEW).registry), 4), problem="timeout")
+    for generation in range(5, 35):
+        publish(limited, [gateway(f"{generation:016X}")], generation)
+        assert not told_at_end(limited)
+        assert not told(limited, pod(generation), silent)
+    assert len(list(limited.enforcement._steps)) == 10 + 1
+    assert len(limited._removal_events._deleted) == 10
+    assert len(told(limited, PodReport("cups-1", limited.enforcement._latest))) == 10
+    assert not limited._removal_events._deleted
+
+
 def test_removals_that_wait_for_another_document_have_their_event_after_very_many_publishes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

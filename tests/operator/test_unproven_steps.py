@@ -139,3 +139,46 @@ def test_a_step_in_common_that_is_forgotten_is_in_common_no_more() -> None:
     (in_common,) = steps.refs(Step(TRUST, 1))
     steps.drop(in_common, TRUST)
     assert not steps._in_common
+
+
+def test_a_proven_resource_stays_proven_when_steps_that_wait_are_merged() -> None:
+    enforcement, first, later = begun(), [ca(f"ca-{n}") for n in range(20)], [ca(f"later-{n}") for n in range(40)]
+    for generation, each in enumerate(first, start=5):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(each)]))
+    enforcement.take_in([pod(24)], 101)
+    for generation, each in enumerate(later, start=25):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(each)]))
+    enforcement.take_in([pod(24)], 101)
+    assert {enforcement.fact(each, GOOD).status for each in first} == {"True"}
+
+
+def test_a_resource_that_changes_while_steps_are_merged_waits_for_its_last_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stationkeeper_operator.rollout.enforcement._IN_ONE_STEP", 1)
+    enforcement, many = begun(), [ca(f"ca-{number}") for number in range(33)]
+    for generation, each in enumerate(many, start=5):
+        merging = enforcement.published(Step(TRUST, generation, 100.0), [ref(each)])
+        if generation < 37:
+            list(merging)
+    next(merging)
+    next(merging)
+    for each in many[:16]:
+        enforcement._steps.attach(ref(each), Step(TRUST, 38, 100.0))
+    list(merging)
+    enforcement.take_in([pod(37)], 101)
+    assert {enforcement.fact(each, GOOD).status for each in many[:16]} == {"False"}
+
+
+def test_statuses_of_a_crowded_namespace_are_compared_again_when_its_proof_ends(limited: Enforcement) -> None:
+    for number in range(12):
+        list(limited.published(Step(TRUST, 5 + number, 100.0), [], [removed("crowded", number)]))
+    limited.take_in([pod(16)], 101)
+    assert limited.take_in([pod(16), pod(15, "stale")], 102).documents == [TRUST]
+
+
+def test_noted_removals_of_an_earlier_operator_are_few_too(limited: Enforcement) -> None:
+    limited.begin_turn({TRUST: 5})
+    for number in range(12):
+        limited.wait_for_base(removed("crowded", number), TRUST)
+    assert len(list(limited._steps)) == 11

@@ -220,8 +220,7 @@ class Enforcement:
         changed, proofs = self._compare_steps(pods, now)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._steps.refs(step)]
-        written = list(self._written_since(*last_unwritten))
-        resources += written
+        resources += self._written_since(*last_unwritten)
         documents = [step.document for step in changed if step == self._base.get(step.document)]
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
         depends = before != (self._read, self._served) or (had_unloaded and not self._unloaded_bases)
@@ -231,7 +230,7 @@ class Enforcement:
         # To name very many resources would take longer than to check all.
         if last_unwritten != self._last_unwritten or sum(map(len, provable)) > _MANY:
             return Outcome(resources, documents, self._steps.keys)
-        return Outcome(resources, documents, list(dict.fromkeys(ref.key for ref in chain(*provable, written))))
+        return Outcome(resources, documents, list(dict.fromkeys(ref.key for ref in chain(*provable))))
 
     def _compare_steps(self, pods: Sequence[PodReport], now: float) -> tuple[list[Step], list[Step]]:
         """Return the steps whose facts changed, and those of them that are proven now or were proven before."""
@@ -262,10 +261,12 @@ class Enforcement:
 
         A person may have restored its Secret, so that no publish changes the condition.
         """
-        yield from (ref for ref in unchanged if ref not in self._unchanged)
+        if unchanged is not self._unchanged:
+            yield from (ref for ref in unchanged if ref not in self._unchanged)
         written = frozenset(unwritten).difference(self._unwritten)
-        if written:
-            yield from (ref for ref in self._steps if not written.isdisjoint(self._steps.of(ref)))
+        for step in self._steps.steps if written else ():
+            if step.document in written:
+                yield from self._steps.refs(step)
 
     def proven(self, keys: Iterable[Key]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources of these names that every ready pod has loaded by now, each once, with its condition."""
