@@ -127,8 +127,8 @@ class RolloutFlow:
             await asyncio.sleep(0)
         if changes.documents:
             await self._statuses.recheck_documents(changes.documents)
-        for batch in batches(changes.to_check, IN_ONE_GO):
-            await self._record(self._tracker.proven(batch))
+        for names in batches(changes.to_check, IN_ONE_GO):
+            await self._record(self._tracker.proven(names))
             await asyncio.sleep(0)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> None:
