@@ -1,9 +1,12 @@
 """The condition `Enforced` while a Secret is lost, and after a person or the operator restored it."""
 
+import pytest
+
+from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.step_fact import Step
-from tests.operator.enforcing import HERE, THERE, gateway, holder, ref
+from tests.operator.enforcing import GOOD, HERE, THERE, ca, gateway, holder, ref
 
 
 def test_a_gateway_waits_for_a_document_whose_secret_is_lost_until_all_pods_have_the_new_one() -> None:
@@ -49,3 +52,32 @@ def test_a_status_that_waited_for_the_secret_of_its_own_step_is_written_again_to
     enforcement.note_unwritten((), {})
     assert ref(gateway()) in enforcement.take_in([holder(5, 5)], 103).resources
     assert enforcement.fact(gateway(), here).status == "True"
+
+
+def test_a_status_that_waited_for_an_unwritten_secret_is_compared_again_although_nothing_of_it_changed() -> None:
+    enforcement, here = Enforcement(), Verdict(True, "Accepted", "fine", HERE)
+    enforcement.begin_turn({HERE: 4})
+    enforcement.note_unwritten((), {})
+    enforcement.take_in([holder(4, 0)], 100)
+    # A turn ends early for a waiting change, and the next one writes the document, perhaps before the next round.
+    for rounds in (0, 1):
+        enforcement.note_unwritten(frozenset({HERE}), {})
+        assert "not written yet" in enforcement.fact(gateway(), here).message
+        for _ in range(rounds):
+            assert not enforcement.take_in([holder(4, 0)], 101).resources
+        enforcement.note_unwritten((), {})
+        assert list(enforcement.take_in([holder(4, 0)], 102).resources) == [ref(gateway())]
+        assert enforcement.fact(gateway(), here).status == "True"
+        assert not enforcement.take_in([holder(4, 0)], 103).resources
+
+
+def test_resources_that_no_longer_exist_fill_no_memory_while_a_secret_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stationkeeper_operator.rollout.enforcement._MAX_SHOWN", 10)
+    enforcement = Enforcement()
+    for number in range(40):
+        enforcement.note_unwritten(frozenset({TRUST, f"registry-{number % 2:02}"}), {})
+        assert enforcement.fact(ca(f"ca-{number}"), GOOD).reason == "Pending"
+        enforcement.take_in([holder(4, 0)], 100)
+        assert len(enforcement._shown_unwritten) <= 10

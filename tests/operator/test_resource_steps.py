@@ -65,6 +65,7 @@ def test_a_removed_resource_keeps_its_own_steps_although_others_came_to_the_limi
     first, second, *_ = REFS
     steps.attach_removed(first, Step("trust", 1))
     steps.attach_removed(second, Step("trust", 2))
+    steps.note_told(first)
     steps.attach_removed(first, Step("registry-00", 3))
     assert steps.of(first) == {"trust": Step("trust", 1), "registry-00": Step("registry-00", 3)}
 

@@ -37,6 +37,22 @@ def test_a_removal_waits_while_an_earlier_resource_of_its_name_cannot_be_taken_o
     assert [each for each, _ in enforcement.proven(outcome.to_check)] == [later]
 
 
+def test_a_removal_that_waited_between_two_rounds_is_told_after_the_second() -> None:
+    enforcement = published(ca())
+    enforcement.note_unwritten(frozenset({TRUST}), {ref(ca()): TRUST})
+    enforcement.take_in([pod(4)], 100)
+    enforcement.note_unwritten((), {})
+    enforcement.note_unwritten(frozenset({TRUST}), {ref(ca()): TRUST})
+    assert not enforcement.proven(enforcement.take_in([pod(5)], 101).to_check)
+    enforcement.note_unwritten((), {})
+    outcome = enforcement.take_in([pod(5)], 102)
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(ca())]
+    enforcement.note_unwritten(frozenset({TRUST}), {ref(ca()): TRUST})
+    assert not enforcement.proven([ca().key])
+    enforcement.note_unwritten((), {})
+    assert ca().key in enforcement.take_in([pod(5)], 103).to_check
+
+
 def test_nothing_of_a_restored_secret_is_enforced_before_the_turn_that_read_it_ends() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)

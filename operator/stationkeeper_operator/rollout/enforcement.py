@@ -42,6 +42,7 @@ _MAX_PROVEN = 1000
 _MAX_WAITING, _MAX_WAITING_TOGETHER = 32, 2048
 """The maximum number of steps that wait for the pods: of one document, and about that of all."""
 _MANY = 2000
+_MAX_SHOWN = 100_000
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
@@ -79,7 +80,9 @@ class Enforcement:
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
         # No report proves these: their resources are being added, or a turn still has to say what of it must change.
         self._open: set[Step] = set()
-        self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
+        self._was_noted = False  # Whether a turn changed what is unwritten since the last round.
+        # The conditions that named an unwritten document, and whether the resource must leave this document.
+        self._shown_unwritten: dict[ResourceRef, tuple[str, bool]] = {}
         self._unwritten: Collection[str] = ()
         self._unchanged: Mapping[ResourceRef, str] = {}
         self._unchanged_keys: frozenset[Key] = frozenset()
@@ -200,6 +203,7 @@ class Enforcement:
             unknown: those whose content in force is not known. A Gateway whose EUI changed, or that was made again, may
                 still be in one of them.
         """
+        self._was_noted = self._was_noted or (documents, unchanged) != (self._unwritten, self._unchanged)
         self._unwritten, self._unchanged, self._unknown = documents, unchanged, unknown
         self._unchanged_keys = frozenset(ref.key for ref in unchanged)
         self._open.clear()
@@ -213,14 +217,15 @@ class Enforcement:
             now: the time in monotonic seconds.
         """
         self._drop_oldest_proven()
-        before, last_unwritten = (self._read, self._served), self._last_unwritten
-        self._last_unwritten = self._unwritten, self._unchanged
+        before = self._read, self._served
+        was_noted, self._was_noted = self._was_noted, False
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed, proofs = self._compare_steps(pods, now)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._steps.refs(step)]
-        resources += self._written_since(*last_unwritten)
+        if was_noted:
+            resources += self._written_since()
         documents = [step.document for step in changed if step == self._base.get(step.document)]
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
         depends = before != (self._read, self._served) or (had_unloaded and not self._unloaded_bases)
@@ -228,7 +233,7 @@ class Enforcement:
             return Outcome(resources, list(self._base), self._steps.keys)
         provable = [self._steps.refs(step) for step in proofs]
         # To name very many resources would take longer than to check all.
-        if last_unwritten != self._last_unwritten or sum(map(len, provable)) > _MANY:
+        if was_noted or sum(map(len, provable)) > _MANY:
             return Outcome(resources, documents, self._steps.keys)
         return Outcome(resources, documents, list(dict.fromkeys(ref.key for ref in chain(*provable))))
 
@@ -256,17 +261,20 @@ class Enforcement:
                     proofs.append(step)
         return changed, proofs
 
-    def _written_since(self, unwritten: Collection[str], unchanged: Mapping[ResourceRef, str]) -> Iterator[ResourceRef]:
+    def _written_since(self) -> Iterator[ResourceRef]:
         """Yield the resources whose condition waited for a document that is not unwritten any more.
 
-        A person may have restored its Secret, so that no publish changes the condition.
+        A person may have restored its Secret, or the change of another resource was written, so that no publish changes
+        the condition.
         """
-        if unchanged is not self._unchanged:
-            yield from (ref for ref in unchanged if ref not in self._unchanged)
-        written = frozenset(unwritten).difference(self._unwritten)
-        for step in self._steps.steps if written else ():
-            if step.document in written:
-                yield from self._steps.refs(step)
+        shown, self._shown_unwritten = self._shown_unwritten, {}
+        for ref, (document, must_leave) in shown.items():
+            # Compared again, only the resources that still exist are shown again.
+            waits = document in self._unwritten and (ref in self._unchanged or not must_leave)
+            if waits and len(shown) <= _MAX_SHOWN:
+                self._shown_unwritten[ref] = document, must_leave
+            else:
+                yield ref
 
     def proven(self, keys: Iterable[Key]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources of these names that every ready pod has loaded by now, each once, with its condition."""
@@ -283,10 +291,12 @@ class Enforcement:
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _INTENDED_REMOVALS):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
+        ref = ResourceRef(resource.key, resource.metadata.uid)
         unwritten = next(
             (each for each in documents if each in self._unwritten), self._unwritten_elsewhere(documents)
-        ) or self._unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
+        ) or self._unchanged.get(ref, "")
         if unwritten:
+            self._shown_unwritten[ref] = unwritten, ref in self._unchanged
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
             return Fact(
