@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.published.documents import TRUST
-from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.resources.fact import Fact
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
 from stationkeeper_operator.rollout import enforcement as module
-from stationkeeper_operator.rollout.enforcement import Enforcement
+from stationkeeper_operator.rollout.enforcement import Enforcement, Outcome
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.examples import examples
+from tests.operator.resource_building import metadata
 
 HERE, THERE = "registry-00", "registry-01"
 DOCUMENTS = (TRUST, HERE, THERE)
@@ -27,11 +30,25 @@ publishes = st.tuples(st.just("publish"), st.lists(writes, min_size=1, max_size=
 restores = st.tuples(st.just("restore"), st.sampled_from(DOCUMENTS))
 loads = st.tuples(st.just("load"), st.sampled_from(PODS), st.sampled_from(DOCUMENTS))
 reports = st.tuples(st.just("report"), st.sets(st.sampled_from(PODS)), st.sets(st.sampled_from(PODS)))
-operations = st.lists(st.one_of(publishes, publishes, restores, loads, loads, reports, st.just(("end",))), max_size=40)
+ends = st.tuples(st.just("end"), st.sets(st.sampled_from(DOCUMENTS), max_size=1))
+operations = st.lists(
+    st.one_of(publishes, publishes, restores, loads, loads, reports, ends, ends, st.just(("compare",))), max_size=40
+)
+
+
+def resource(kind: str, namespace: str, name: str) -> Resource:
+    return decode_resource(kind, {"metadata": {**metadata(name, namespace), "uid": "1"}})
+
+
+PRESENT = [
+    (resource(kind, "a", name), Verdict(True, "Accepted", "fine", document))
+    for kind, document in ((TRUSTED_CA, TRUST), (GATEWAY, HERE))
+    for name in ("x", "never-published")
+]
 
 
 class Model:
-    """The pods' documents, and for each name every generation that it ever had to wait for."""
+    """The pods' documents, for each name every generation that it ever had to wait for, and the shown conditions."""
 
     def __init__(self) -> None:
         self.enforcement = Enforcement()
@@ -43,8 +60,10 @@ class Model:
         self.proven: set[tuple[str, int]] = set()
         self.open: set[tuple[str, int]] = set()
         self.awaiting: set[ResourceRef] = set()
+        self.shown: dict[ResourceRef, Fact] = {}
         self.enforcement.begin_turn(self.latest)
-        self.end()
+        self.end(set())
+        self.compare()
 
     def publish(self, listed: Sequence[tuple[str, str, str, str, bool]]) -> None:
         for document in dict.fromkeys(document for document, *_ in listed):
@@ -75,9 +94,18 @@ class Model:
     def load(self, pod: str, document: str) -> None:
         self.pods[pod][document] = self.latest[document]
 
-    def end(self) -> None:
-        self.enforcement.note_unwritten((), {})
+    def end(self, unwritten: set[str]) -> None:
+        self.enforcement.note_unwritten(frozenset(unwritten), {})
         self.open.clear()
+
+    def compare(self) -> None:
+        """Show the condition of each present resource, as a new observation of it does."""
+        self.shown = {_ref(each): self.enforcement.fact(each, verdict) for each, verdict in PRESENT}
+
+    def _compare_some(self, outcome: Outcome) -> None:
+        for each, verdict in PRESENT:
+            if _ref(each).key in {ref.key for ref in outcome.resources} or verdict.document in outcome.documents:
+                self.shown[_ref(each)] = self.enforcement.fact(each, verdict)
 
     def report(self, silent: set[str], unready: set[str]) -> None:
         pods = [
@@ -85,6 +113,7 @@ class Model:
             for name, held in self.pods.items()
         ]
         outcome = self.enforcement.take_in(pods, 101.0)
+        self._compare_some(outcome)
         for step in {step for needed in self.needed.values() for step in needed} - self.open:
             self._judge(step, pods)
         told = self.enforcement.proven(outcome.to_check)
@@ -100,7 +129,7 @@ class Model:
             self.proven.add(step)
 
     def finish(self) -> None:
-        self.end()
+        self.end(set())
         for pod in PODS:
             for document in DOCUMENTS:
                 self.load(pod, document)
@@ -109,6 +138,11 @@ class Model:
         found = {ref.key for ref, _ in self.enforcement.proven(self.enforcement._steps.keys)}
         assert found == set(self.enforcement._steps.keys)
         assert self.enforcement.is_settled
+        assert {fact.status for fact in self.shown.values()} == {"True"}, "each condition is compared in the end"
+
+
+def _ref(each: Resource) -> ResourceRef:
+    return ResourceRef(each.key, each.metadata.uid)
 
 
 @contextmanager
