@@ -129,6 +129,7 @@ def test_a_removal_that_one_count_has_loaded_waits_for_the_copy_of_the_other_cou
     list(made.published_copies(changes, dict.fromkeys(copies, 5), 100.0))
     made.note_unwritten((), {}, ())
     assert not told_at_end(made)
+    assert not made._proven_early
     assert not told(made, pod(5), pod(4, MANY))
     assert told(made, pod(5), pod(5, MANY)) == [ROOF.uid]
 
