@@ -81,3 +81,13 @@ def test_resources_that_no_longer_exist_fill_no_memory_while_a_secret_cannot_be_
         assert enforcement.fact(ca(f"ca-{number}"), GOOD).reason == "Pending"
         enforcement.take_in([holder(4, 0)], 100)
         assert len(enforcement._shown_unwritten) <= 10
+
+
+def test_a_status_that_had_to_leave_an_unwritten_document_is_compared_again_when_it_may_stay() -> None:
+    enforcement, there = Enforcement(), Verdict(True, "Accepted", "fine", THERE)
+    enforcement.begin_turn({HERE: 4, THERE: 4})
+    enforcement.note_unwritten(frozenset({HERE}), {ref(gateway()): HERE})
+    assert "not written yet" in enforcement.fact(gateway(), there).message
+    enforcement.take_in([holder(4, 4)], 100)
+    enforcement.note_unwritten(frozenset({HERE}), {})
+    assert list(enforcement.take_in([holder(4, 4)], 101).resources) == [ref(gateway())]

@@ -50,6 +50,7 @@ def test_a_removal_that_waited_between_two_rounds_is_told_after_the_second() -> 
     enforcement.note_unwritten(frozenset({TRUST}), {ref(ca()): TRUST})
     assert not enforcement.proven([ca().key])
     enforcement.note_unwritten((), {})
+    enforcement.note_unwritten((), {})
     assert ca().key in enforcement.take_in([pod(5)], 103).to_check
 
 

@@ -7,7 +7,8 @@ import pytest
 from stationkeeper_core.published.documents import TRUST, Document, RegisteredGateway, TrustDocument
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.compiling.retention.document_changes import document_changes
-from stationkeeper_operator.rollout.resource_steps import ResourceSteps
+from stationkeeper_operator.resources.records import GATEWAY, Key
+from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker, still_held
 from stationkeeper_operator.rollout.step_fact import PodReport
 from tests.operator.counted_registry import RELEASE, documents_of, gateway
@@ -113,6 +114,11 @@ def test_removals_that_wait_for_another_document_have_their_event_after_very_man
         assert not told_at_end(made)
         assert not told(made, pod(generation, **{unloaded: 4}))
         assert len(made.enforcement._steps.steps) <= 11 + FEW
+    for generation, each in enumerate(removed, start=6):
+        (waits_for,) = made.enforcement._steps.of(
+            ResourceRef(Key(GATEWAY, each.namespace, each.name), each.uid)
+        ).values()
+        assert waits_for.generation >= generation, "never for an earlier one"
     last = PodReport("cups-16", {**pod(5 + len(removed)).generations, unloaded: 5})
     assert sorted(told(made, last)) == sorted(each.uid for each in removed)
     assert not made._removal_events._deleted
