@@ -96,7 +96,14 @@ def test_removals_beyond_the_limit_fill_no_memory_while_a_pod_cannot_be_reached(
         assert not told(limited, pod(generation), silent)
     assert len(list(limited.enforcement._steps)) == 10 + 1
     assert len(limited._removal_events._deleted) == 10
-    assert len(told(limited, PodReport("cups-1", limited.enforcement._latest))) == 10
+    assert (
+        len(
+            told(
+                limited, PodReport("cups-1", {name: known.latest for name, known in limited.enforcement._known.items()})
+            )
+        )
+        == 10
+    )
     assert not limited._removal_events._deleted
 
 
