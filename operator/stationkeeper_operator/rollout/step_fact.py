@@ -105,7 +105,7 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
     A pod that is not ready and has no documents has not opened the port for gateways. A generation above the latest is
     from another writer or an earlier time, or was written just now.
     """
-    held = pod.generations.get(step.document, 0)
-    if not pod.ready and (pod.problem or not held):
+    loaded = pod.generations.get(step.document, 0)
+    if not pod.ready and (pod.problem or not loaded):
         return False
-    return held < step.generation or held > latest
+    return loaded < step.generation or loaded > latest
