@@ -34,7 +34,7 @@ class KeptConnections:
         Raises:
             OSError: the server cannot be reached, or does not answer in time.
         """
-        kept = self._taken()
+        kept = self._take_idle()
         if kept:
             try:
                 return self._ask(kept, path, headers)
@@ -50,7 +50,7 @@ class KeptConnections:
         """Close idle connections; the same happens when nothing refers to this object any more."""
         _close(self._idle)
 
-    def _taken(self) -> http.client.HTTPSConnection | None:
+    def _take_idle(self) -> http.client.HTTPSConnection | None:
         try:
             return self._idle.pop()
         except IndexError:
