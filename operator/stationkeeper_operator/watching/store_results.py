@@ -59,7 +59,7 @@ class StoreChanges:
 
 
 class ListInProgress:
-    """The items of a LIST that is being read; they do not count before the merge, except for those of a first one.
+    """The items of a LIST that is being read; they do not count before the merge, except in the first LIST.
 
     Args:
         kind, namespace: what is listed; None for all namespaces.

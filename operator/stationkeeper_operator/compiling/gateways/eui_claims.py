@@ -102,11 +102,11 @@ class _Loss(Enum):
     """The ways in which a claim loses."""
 
     YIELDS = 0
-    """It loses to a decision of the release, until that decision is undone."""
+    """The release gives the EUI to another namespace; the claim loses until the release undoes that decision."""
     WAITS = 1
-    """It waits until a person hands the EUI over."""
+    """The claim waits until a person hands the EUI over."""
     WAITS_BEHIND = 2
-    """It waits until a person hands the EUI over, and gets a new rank after all others."""
+    """The claim waits until a person hands the EUI over, and gets a new rank after all others."""
 
 
 def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:

@@ -118,7 +118,9 @@ def registry_buckets(
     in_force: Mapping[str, Document],
     scopes: tuple[Scopes, Scopes],
 ) -> Iterator[tuple[int | None, Bucket]]:
-    """Yield the candidates by bucket; last, under None, those with an unknown EUI or one of another Gateway.
+    """Yield the candidates by bucket.
+
+    The last item, under None, has those with an unknown EUI, or with the EUI of an older Gateway of their namespace.
 
     Args:
         context: the input that all Gateways of one compile share.
