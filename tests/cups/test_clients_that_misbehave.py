@@ -15,7 +15,7 @@ from tests.cups.documents import Gateway
 from tests.cups.pki import Pki
 
 
-async def test_what_a_client_sends_in_an_overlong_header_is_in_no_log_and_no_answer(
+async def test_an_overlong_header_is_in_no_log_and_no_answer(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = b"POST /update-info HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer SECRET" + b"x" * 5000 + b"\r\n\r\n"
