@@ -28,14 +28,14 @@ class Revocation:
         path: the list's path, below `spec`.
         entry: the fingerprint or serial number.
         trusted_cas: the TrustedCAs that get the entry.
-        still: other TrustedCAs with a CA of the same name; they may still trust the certificate. A serial number is not
-            added there: if the CA has another key, it may be the number of another gateway's certificate.
+        may_still_trust: other TrustedCAs with a CA of the same name. A serial number is not added there: if the CA has
+            another key, it may be the number of another gateway's certificate.
     """
 
     path: tuple[str, str]
     entry: str
     trusted_cas: tuple[FleetResource, ...]
-    still: tuple[FleetResource, ...] = ()
+    may_still_trust: tuple[FleetResource, ...] = ()
 
     @property
     def edit(self) -> Edit:
@@ -116,8 +116,8 @@ def revocation_of_serial(resources: Iterable[FleetResource], serial: str, truste
     listed = list(resources)
     first = trusted_ca_of(listed, trusted_ca)
     same = [each for each in _related(first, listed) if _fingerprints(each) & _fingerprints(first)]
-    still = [each for each in _related(first, listed) if each not in same]
-    return Revocation(SERIALS, serial, (first, *same), tuple(still))
+    others = [each for each in _related(first, listed) if each not in same]
+    return Revocation(SERIALS, serial, (first, *same), tuple(others))
 
 
 def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
