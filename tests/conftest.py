@@ -32,7 +32,7 @@ from stationkeeper_tools.progress import Progress
 from tests.examples import DEFAULT, FAST
 from tests.sample_keys import SampleKeys
 
-# Neither an example nor the making of one is held to seconds, which a busy machine takes.
+# No time limits for an example or for making it: a busy machine may be slow.
 COMMON = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-# Verbs that are no requests, but make others possible; most of their resources are not in what the API server lists.
+# Verbs that are no requests themselves but allow other requests; the API server lists few of their resources.
 POWERS = (
     *(("impersonate", "", kind) for kind in ("users", "groups", "serviceaccounts")),
     *(("impersonate", "authentication.k8s.io", kind) for kind in ("uids", "userextras/scopes")),
@@ -33,7 +33,7 @@ POWERS = (
 )
 PUBLISHED = (
     *(secret_name(document) for document in DOCUMENTS),
-    # Some of each other count: which pods read while the count changes.
+    # Some documents of each other count: pods read them while the count changes.
     *(secret_name(layout_of(count).registry[place]) for count in BUCKET_COUNTS[1:] for place in (0, -1)),
 )
 UNKNOWN = ("stationkeeper-registry-16", "stationkeeper-registry-48-00", "stationkeeper-registry-64-64")

@@ -136,7 +136,7 @@ def test_a_later_copy_of_a_ca_takes_no_gateway_from_its_owner() -> None:
         assert verdict_on(thief, plan).reason == Reason.EUI_CONFLICT
         assert all(each.rank > gateways(plan)[0].rank for each in reserved(plan))
         plan = run(attack, start=plan.documents)
-    # Nor while the owner's Gateway, or its TrustedCA, is being replaced.
+    # The same holds while the owner's Gateway, or its TrustedCA, is being replaced.
     assert in_force(run([thief, attack[2], cas[1]], start=plan.documents)) == []
     assert "b" not in in_force(run([thief, owner, attack[2]], attack, start=plan.documents))
 
