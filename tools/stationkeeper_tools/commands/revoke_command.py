@@ -53,7 +53,7 @@ def command(
 
     With an EUI, it is the certificate that this gateway used last; with --cert, the one in a file. Its fingerprint is
     added to spec.revocation of every TrustedCA in view that trusts the same CA; with --serial, the serial number is
-    added. Entries that are there stay. A serial number is not added to a TrustedCA whose CA has the same name but
+    added. Existing entries stay. A serial number is not added to a TrustedCA whose CA has the same name but
     another key: such TrustedCAs are shown.
 
     A folder's files are edited in place; comments stay as they are. In a cluster, another tool that manages the
