@@ -66,7 +66,7 @@ class Enforcement:
         self._served: frozenset[int] = frozenset()
         self._unloaded: list[Step] | None = None
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
-        # No report proves these: their resources are being added, or a turn still has to say what of it must change.
+        # No report proves these yet: their resources are still being added, or a turn must still name its resources.
         self._open: set[Step] = set()
         self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
         self._unwritten: Collection[str] = ()
@@ -92,7 +92,7 @@ class Enforcement:
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
-            # A restored Secret may have an earlier resource of a name. At the start, no verdict is there to be shown.
+            # A restored Secret may have an earlier resource of the same name. At the start, there is no verdict to show yet.
             if document in self._latest:
                 self._open.add(Step(document, generation))
             self._replace_base(Step(document, generation))
@@ -106,8 +106,8 @@ class Enforcement:
     def replaced(self, step: Step) -> None:
         """Record that a document was written and that its earlier content is not known, for example because of damage.
 
-        So the changed records are not known either. The step is one of all resources of the document, including those
-        that it no longer holds.
+        So the changed records are not known either, and the step counts for all resources of the document, including
+        those that it no longer has.
         """
         self._replace_base(step)
 
@@ -127,7 +127,7 @@ class Enforcement:
         """Record that a document was written, and the resources whose records it changed.
 
         Yields:
-            Between steps. The caller must take all of them; before that, no report proves the step.
+            None, between parts of the work. The caller must take all of them; before that, no report proves the step.
         """
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
@@ -176,12 +176,12 @@ class Enforcement:
         for step in dict.fromkeys((*self._resources, *self._base.values())):
             if step in self._open:
                 continue
-            held = self._facts.get(step)
+            earlier = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = step_fact(step, self._latest.get(step.document, 0), loading, now)
-            if held is not None and held.status == _TRUE and fact.status != _FALSE:
+            if earlier is not None and earlier.status == _TRUE and fact.status != _FALSE:
                 continue
-            if fact != held:
+            if fact != earlier:
                 self._facts[step] = fact
                 changed.append(step)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
@@ -291,14 +291,14 @@ class Enforcement:
         return fact or WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = self._steps.drop(ref, document)
-        if held is None:
+        step = self._steps.drop(ref, document)
+        if step is None:
             return
-        self._resources[held].discard(ref)
-        if not self._resources[held]:
-            del self._resources[held]
-            if held not in self._base.values():
-                self._facts.pop(held, None)
+        self._resources[step].discard(ref)
+        if not self._resources[step]:
+            del self._resources[step]
+            if step not in self._base.values():
+                self._facts.pop(step, None)
 
     def _drop_oldest_proven(self) -> None:
         """Drop the oldest proven steps; the statuses have shown them as enforced for a long time."""
