@@ -92,7 +92,7 @@ class Enforcement:
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
-            # A restored Secret may have an earlier resource of the same name. At the start, there is no verdict to show.
+            # A restored Secret may have an earlier resource of the same name. At the start, no verdict is shown yet.
             if document in self._latest:
                 self._open.add(Step(document, generation))
             self._replace_base(Step(document, generation))
