@@ -3,21 +3,20 @@
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 
-# Where this machine has a certificate store of its own, it knows what a company's proxy shows.
+# Use the machine's own certificate store if there is one: it has the CA of a company's proxy.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),)
 export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-# More processes than there are cores, since tests with sockets wait for some of their time, and those on an API server for
-# most of it; each process has an API server of its own, so no more than four. A file stays in one process, with what its
-# tests share.
+# More processes than cores: tests with sockets wait for some of their time, and tests on an API server for most of it. At
+# most four, because each process has its own API server. A file stays in one process, because its tests share fixtures.
 CORES := $(shell nproc 2>/dev/null || echo 2)
 SHARE := --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PARALLEL ?= -n $(shell echo $$(( $(CORES) + 2 ))) $(SHARE)
 PARALLEL_FAST ?= -n $(shell echo $$(( $(CORES) + 1 ))) $(SHARE)
 
-# The layers without an API server; the others' files are not even loaded.
+# The layers without an API server; the files of the other layers are not loaded.
 FAST := layout core contract operator tools cups simulation pages browser
 
 .PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies helm-3 base-image images release-check chart audit clean
@@ -25,7 +24,7 @@ FAST := layout core contract operator tools cups simulation pages browser
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
 
-# A run starts hundreds of processes: what one of them compiled, the next ones find. Some machines forbid that by default.
+# A run starts hundreds of processes: let the later ones use the bytecode of the first, also if a machine forbids that.
 test test-fast coverage: export PYTHONDONTWRITEBYTECODE :=
 
 test: lint
@@ -34,14 +33,14 @@ test: lint
 test-fast: .venv/.synced
 	@$(UV) run --frozen pytest $(PARALLEL_FAST) -o testpaths="$(FAST:%=tests/%)" --hypothesis-profile=fast -m "not slow" $(ARGS)
 
-# Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
+# Branch coverage of all tests, with the operator and CUPS processes that they start. Fails below the goals of tests/coverage.
 coverage: .venv/.synced
 	@rm -rf build/coverage
 	@$(UV) run --frozen coverage run -m pytest $(PARALLEL) $(ARGS)
 	@$(UV) run --frozen coverage combine --quiet
 	@$(UV) run --frozen python -m tests.coverage build/coverage/data
 
-# Mutation testing of what decides, see tests/mutation/__main__.py; takes hours. docs/mutation-testing.md has what survived.
+# Mutation testing of the code that decides, for hours: see tests/mutation/__main__.py. docs/mutation-testing.md has results.
 mutation: .venv/.synced
 	@$(UV) sync --frozen --inexact --group mutation
 	@$(UV) run --frozen --no-sync python -m tests.mutation $(ARGS)
@@ -59,7 +58,7 @@ format: .venv/.synced
 bench: .venv/.synced
 	@$(UV) run --frozen python -m tests.bench $(ARGS)
 
-# The chart on a real cluster, see tests/cluster/__main__.py; takes root, or Docker and kind. Not a part of `make test`.
+# The chart on a real cluster: see tests/cluster/__main__.py. Needs root, or Docker and kind. Not a part of `make test`.
 cluster-test: .venv/.synced
 	@$(UV) run --frozen python -m tests.cluster $(ARGS)
 
@@ -79,7 +78,7 @@ clean:
 images: .venv/.synced
 	@for each in cups operator serve; do $(UV) run --frozen python -m images.build $$each || exit 1; done
 
-# Each step of a release that needs no network, see release/check.py; the first run fetches programs that it asks.
+# The steps of a release that need no network: see release/check.py. Only the first run fetches programs.
 release-check: .venv/.synced
 	@$(UV) sync --frozen --inexact --group release
 	@UV=$(UV) $(UV) run --frozen --no-sync python -m release.check $(ARGS)
@@ -93,11 +92,11 @@ audit: | $(UV)
 proxies: .venv/.synced
 	@$(UV) sync --frozen --inexact --group proxies
 
-# Whether the base image of the Containerfile is what its digest says; needs docker and a network.
+# Check that the base image of the Containerfile has the given digest. Needs docker and a network.
 base-image: .venv/.synced
 	@$(UV) run --frozen python -m images.base_image
 
-# Helm 3, so that the tests of the chart with it are not skipped; a build takes minutes.
+# Get helm 3, so that the chart's tests with helm 3 are not skipped. A build takes minutes.
 helm-3: .venv/.synced
 	@$(UV) run --frozen python -m tests.contract.helm_3
 

@@ -1,7 +1,8 @@
 r"""Assemble the root file system of an image: this interpreter, the libraries it needs, and one installed environment.
 
 Nothing else is there: no shell, no package manager, no other package. Runs in the build stage of the Containerfile, and
-on any Linux machine without a container engine. What no program of Stationkeeper imports is left out; the lists say so.
+on any Linux machine without a container engine. Modules that no program of Stationkeeper imports are left out; lists
+below name them.
 
     /opt/stationkeeper/bin/python images/rootfs.py --environment /opt/stationkeeper --program stationkeeper-cups \
         --root /rootfs

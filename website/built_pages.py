@@ -39,7 +39,8 @@ def problems(site: Path) -> list[str]:
         site: its folder.
 
     Returns:
-        Links and anchors that lead nowhere, what is loaded from elsewhere, and Markdown that was not understood.
+        Links and anchors that lead nowhere, files that are loaded from other servers, and text that is still
+        Markdown.
     """
     found = {path.relative_to(site).as_posix(): _read(path) for path in sorted(site.rglob("*.html"))}
     if "index.html" not in found:

@@ -316,7 +316,8 @@ def _bound(address: Address) -> socket.socket:
         )[0]
         bound = ListeningSocket(family, kind, protocol)
         if address.port:
-            # A restart takes its port at once. The kernel must not choose a port that another process binds so as well.
+            # A restart takes its port at once. Without a fixed port, the kernel could choose one that another process
+            # uses.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -115,7 +115,7 @@ class Crowd:
             ends = due + seconds
             while (clock := time.monotonic()) < ends or due < ends:
                 now(clock - began)
-                # What came in between must be handled too, or a crowd that is late would never read.
+                # Handle what came in meanwhile too: otherwise a crowd that is late would never read.
                 for _ in range(32):
                     if due > clock or due >= ends:
                         break

@@ -44,7 +44,7 @@ class Fleet:
         self._vendor = vendor
         self.algorithm = algorithm
         self._ca_key, self._server_ca_key, server_key = self._key(), self._key(), self._key()
-        # What a handshake costs does not depend on which key it is, and RSA keys take long to make.
+        # The cost of a handshake is the same for every key of a kind, and RSA keys take long to make.
         self._gateway_key = self._key()
         self.ca = _pair(self._ca_key, _authority(vendor, self._ca_key))
         server_ca = _authority("Operator", self._server_ca_key)

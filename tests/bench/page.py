@@ -92,7 +92,8 @@ async def painted(count: int, rounds: int) -> dict[str, tuple[float, float]]:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in SHOWN}
     async with served_fleet(count) as (base, _), browser() as running:
         for _ in range(rounds):
-            # One after the other, so that other work on the machine slows all of them: the last one is almost empty.
+            # One page after the other, by turns, so that other work on the machine slows all of them; the last one is
+            # almost empty.
             for name in SHOWN:
                 tab: Any = await running.tab()
                 await tab.send("Performance.enable", timeDomain="threadTicks")

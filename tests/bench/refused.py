@@ -25,7 +25,7 @@ def report(number: int, rounds: int) -> None:
         "unknown CA with the name of a known one": lambda: _contexts(namesake, namesake.gateways(number)),
         f"{FORGED_ISSUERS} forged issuers": lambda: _contexts(namesake, namesake.forged(number, FORGED_ISSUERS)),
     }
-    # All fleets have the same EUIs: a certificate of a stranger is one for a Gateway that there is.
+    # All fleets have the same EUIs: a stranger's certificate names an existing Gateway.
     everybody = Fleet("ECDSA").gateways(number * (rounds + 2))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -34,7 +34,7 @@ def report(number: int, rounds: int) -> None:
         warm = _contexts(fleet, fleet.gateways(number))
         kinds["let in, seen before"] = lambda: warm
         _cost(server, warm)
-        # So many lines are written at once; a flood is what comes after them.
+        # The number of lines that are written at once; the flood begins after them.
         _cost(server, _contexts(stranger, stranger.gateways(int(BURST))))
         found: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(rounds):

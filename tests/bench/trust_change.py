@@ -20,7 +20,7 @@ from tests.cups.documents import Gateway, Trusted, contents
 
 Ask = Callable[[int, Member, ssl.SSLContext], None]
 
-# A connection that says nothing for 15 s is ended, and to open all may take longer.
+# The server ends a connection that is silent for 15 s, and opening all of them may take longer.
 _FRESH_SECONDS = 5.0
 _WAIT_SECONDS = 60.0
 _CHANGE_SECONDS = 3.0
@@ -104,7 +104,7 @@ def report(number: int, body: Callable[[Member], bytes], ask: Ask) -> None:
         time.sleep(1)
         changed = time.monotonic()
         _publish(folder, 3, staying)
-        # To look at the connections meanwhile would keep the asking thread waiting, not the server.
+        # Do not look at the connections meanwhile: that would delay the asking thread, and not the server.
         time.sleep(_CHANGE_SECONDS)
         closed = sum(not each.is_open() for each in held_leaving)
         for _ in range(_MORE_SECONDS):

@@ -64,7 +64,7 @@ async def test_a_page_loads_itself_and_its_icon_and_complains_of_nothing(
 
 @in_one_loop
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
-async def test_what_a_tenant_or_a_gateway_writes_is_text(place: tuple[str, Any], tab: Tab, address: str) -> None:
+async def test_a_text_of_a_tenant_or_a_gateway_is_shown_as_text(place: tuple[str, Any], tab: Tab, address: str) -> None:
     base, _ = place
     await tab.open(base + address)
     assert await tab.does("document.querySelectorAll('script, img').length") == 0

@@ -95,7 +95,7 @@ class Figures:
         time.sleep(OUTAGE_SECONDS)
         self._cluster.start_api()
         self._trial.until("the API server is back", lambda: self._trial.succeeds("kubectl get --raw /readyz"))
-        # Ports that lead through the API server ended with it, and opening others first would give the operator time.
+        # The forwarded ports ended with the API server. Opening new ones first would give the operator time.
         self._trial.distrust()
         began = time.monotonic()
         self._trial.expect(REFUSED)

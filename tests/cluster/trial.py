@@ -75,11 +75,11 @@ class Trial:
         }
         for name, content in files.items():
             (self._folder / name).write_bytes(content)
-        # The Secret of a person, which is there before, is left alone while a trial's certificate is asked for.
+        # An existing Secret of a person is not changed, also if the values ask for a trial's certificate.
         self._follow("kubectl create namespace ")
         began = time.monotonic()
         printed = self._follow("helm install ")
-        # Pods that start later, with each upgrade and after each crash, are held to it too.
+        # The rule also holds for pods that start later: with each upgrade, and after each crash.
         self.run(f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=restricted")
         self._say(f"helm install --wait: {time.monotonic() - began:.1f} s")
         answer = self.run(commands(printed.partition("\nNOTES:\n")[2]))

@@ -189,7 +189,7 @@ def test_lists_with_several_authors_are_merged() -> None:
     assert {each["x-kubernetes-list-type"] for each in listed} == {"set"}
 
 
-def test_a_default_lns_is_written_exactly_as_a_gateways_but_for_the_tokens_by_eui() -> None:
+def test_the_lns_of_a_default_differs_from_a_gateways_only_by_the_tokens_by_eui() -> None:
     def plain(node: Any) -> Any:
         if isinstance(node, dict):
             return {name: plain(child) for name, child in node.items() if name not in {"description", "tokenByEUI"}}

@@ -40,7 +40,7 @@ def test_lines_and_branches_count_together_by_package() -> None:
     assert (operator.possible, operator.percent) == (0, 0.0)
 
 
-def test_what_is_missing_is_listed_by_file() -> None:
+def test_the_missing_lines_of_each_file_are_listed() -> None:
     lines = list(table(list(covered(REPORT))))
 
     assert "cups/stationkeeper_core/a.py: 3-5, 9, 7->9, 8->end" in lines

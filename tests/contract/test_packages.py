@@ -92,7 +92,7 @@ def test_the_sdist_has_the_whole_chart_with_its_definitions(sdist: Path) -> None
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "crds").glob("*.yaml")} <= files(sdist)
 
 
-def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) -> None:
+def test_an_installation_has_every_package_and_the_manifests(installed: Path) -> None:
     done = python(
         "from stationkeeper_tools.shipped_manifests import crd_files, rbac_files; "
         "import stationkeeper_core, stationkeeper_cups.main, stationkeeper_operator.main; "
@@ -107,7 +107,7 @@ def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) 
 
 
 @pytest.mark.parametrize("name", ["cups", "operator"])
-def test_what_is_installed_reports_its_version(installed: Path, name: str) -> None:
+def test_an_installed_program_reports_its_version(installed: Path, name: str) -> None:
     code = f"sys.argv = ['stationkeeper-{name}', '--version']; from stationkeeper_{name}.entry import main; main()"
     done = python(code, installed)
     assert (done.stdout, done.stderr) == (f"stationkeeper-{name} {VERSION}\n", "")

@@ -74,7 +74,7 @@ def test_each_page_forbids_the_browser_to_load_from_other_sites(site: Path) -> N
         ("<p><code>sh not-run\nls</code></p>", "Markdown is left over"),
     ],
 )
-def test_what_is_wrong_with_a_page_is_found(tmp_path: Path, body: str, problem: str) -> None:
+def test_each_fault_of_a_page_is_found(tmp_path: Path, body: str, problem: str) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.html").write_text('<h2 id="here">x</h2>')
     (tmp_path / "index.html").write_text(body)

@@ -1,4 +1,4 @@
-"""An operator that reaches the API server by a proxy alone, which a test tells what becomes of their requests."""
+"""An operator that reaches the API server only by a proxy; a test tells the proxy what to do with requests."""
 
 import base64
 from collections.abc import Iterator

@@ -178,7 +178,9 @@ def test_the_api_server_takes_those_uris_that_the_operator_takes(namespace: Name
         (f"wss://{LABEL}.{LABEL}.example.org.example.org:8887", "more than 127 characters"),
     ],
 )
-def test_what_is_wrong_with_a_uri_and_what_to_write_is_reported(namespace: Namespace, uri: str, said: str) -> None:
+def test_a_refused_uri_is_reported_with_its_fault_and_the_form_to_write(
+    namespace: Namespace, uri: str, said: str
+) -> None:
     found = refusal(namespace, "Gateway", {"eui": EUI, "lns": {"uri": uri}})
     assert "spec.lns.uri" in found
     assert said in found

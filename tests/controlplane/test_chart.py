@@ -368,7 +368,7 @@ def test_the_commands_that_are_printed_run_as_they_are(
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_what_is_printed_is_shell_whatever_the_values_are(values: Values, tmp_path: Path) -> None:
+def test_printed_notes_are_valid_shell_for_all_values(values: Values, tmp_path: Path) -> None:
     script = tmp_path / "printed.sh"
     script.write_text(commands(notes(values)))
     done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, timeout=10, check=False)

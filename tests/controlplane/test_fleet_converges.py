@@ -128,7 +128,8 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
     await fleet.converges(lambda station: _has_certificate(station, pairs[station.eui]))
 
     demo.delete("trustedca", "fleet-vendor")
-    # A new one each time: one that is answered before the removal is in force gets the successor's certificate.
+    # Ask as a new gateway each time: a gateway that is answered before the removal is in force gets the successor's
+    # certificate.
     await _until_refused(lambda: fleet.station(fleet.euis[0], fleet.vendor))
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer SECOND"))
     wait_for(lambda: _deliveries(demo, fleet.euis) == {"Delivered"}, "every delivery is reported")

@@ -103,7 +103,7 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
         assert cluster.resource("Gateway", "roof")["status"]["lastSeen"] == status["lastSeen"]
 
 
-def test_a_pod_that_is_about_to_end_is_waited_for_as_long_as_it_holds_what_was_before(
+def test_a_removal_waits_for_a_terminating_pod_that_has_the_earlier_document(
     admin: Path, tmp_path: Path, told: Told
 ) -> None:
     with release(admin, tmp_path, internal_token="a-token-that-is-long-enough") as cluster:

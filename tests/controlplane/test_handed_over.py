@@ -61,7 +61,7 @@ def enforced(cluster: Release, name: str) -> str:
     return str((cluster.condition("TrustedCA", name, "Enforced") or {}).get("status"))
 
 
-def test_what_is_applied_and_removed_reaches_a_pod_whose_volume_stays_old(cluster: Release, cups: CupsProcess) -> None:
+def test_a_pod_with_an_old_volume_gets_new_and_removed_resources(cluster: Release, cups: CupsProcess) -> None:
     trust(cluster, cups, "at-once")
     wait_for(lambda: enforced(cluster, "at-once") == "True", "it is proven")
     cluster.apply("TrustedCA", "at-once", {**trusted_ca("at-once"), "suspended": True})
@@ -70,7 +70,7 @@ def test_what_is_applied_and_removed_reaches_a_pod_whose_volume_stays_old(cluste
     cluster.delete("Gateway", "at-once")
 
 
-def test_what_is_removed_after_the_api_server_was_away_reaches_it_too(
+def test_a_removal_after_an_outage_reaches_it_too(
     cluster: Release, operator: OperatorProcess, cups: CupsProcess, control_plane: Any
 ) -> None:
     trust(cluster, cups, "outage")

@@ -15,7 +15,7 @@ from tests.controlplane.revocation_lists import crl, pem, revoked
 from tests.waiting import EVENTUALLY, wait_for
 
 NAMESPACE = "hoarder"
-CONFIG_MAPS = 300
+CONFIG_MAPS = 150
 SECRETS = 60
 LARGE = "x" * 980_000
 MAX_MIB = 200
@@ -24,7 +24,7 @@ SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
 
 @pytest.fixture(scope="module")
 def hoard(control_plane: Any) -> Iterator[Path]:
-    """Return the kubeconfig of a cluster in which one tenant has 350 MB that nothing names."""
+    """Return the kubeconfig of a cluster in which one tenant has more than `MAX_MIB` that nothing names."""
     kubeconfig: Path = control_plane.admin_kubeconfig
     api = ApiClient(kubeconfig, EVENTUALLY)
     api.apply(

@@ -118,7 +118,9 @@ def test_resources_and_changes_are_on_the_page(page: Stage) -> None:
     page.until(lambda text: "it came" in text and SEEN in text, address)
     page.until(lambda text: "published, not loaded by every CUPS pod yet" in text, "enforcement")
     page.tell("gateways", "roof", conditions=ENFORCED)
-    page.until(lambda text: "Enforced holds" in text and "1 of 1 accepted ones are enforced" in text, "enforcement")
+    page.until(
+        lambda text: "Enforced holds" in text and "1 of 1 accepted resources are enforced" in text, "enforcement"
+    )
     page.api.delete(f"{GROUP}/namespaces/{NAMESPACE}/gateways/roof")
     page.until(lambda text: "HTTPError: HTTP Error 404" in text, address)
 
@@ -139,6 +141,6 @@ def test_while_the_api_server_is_away_the_page_shows_what_it_knows_and_then_what
 
 def test_a_page_without_rights_says_so_and_is_not_ready(page: Stage) -> None:
     page.start("--namespace", ELSEWHERE)
-    page.until(lambda text: "was not read whole yet" in text and "403 Forbidden" in text)
+    page.until(lambda text: "is not completely read yet" in text and "403 Forbidden" in text)
     assert "HTTP Error 503" in page.text("readyz")
     assert "yes" in page.text("healthz")

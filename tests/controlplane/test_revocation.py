@@ -86,7 +86,7 @@ def _shown_before_it_is_overdue(cluster: Release, seconds: int) -> str | None:
         {"presentedIntermediates": "Perhaps"},
     ],
 )
-def test_what_the_schema_excludes_is_refused_at_apply(cluster: Release, fields: dict[str, Any]) -> None:
+def test_a_value_outside_of_the_schema_is_refused_at_apply(cluster: Release, fields: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="spec"):
         cluster.apply("TrustedCA", "excluded", trusted_ca("excluded", **fields))
 

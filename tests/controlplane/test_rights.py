@@ -4,7 +4,7 @@ import base64
 import http.client
 import json
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-# Verbs that are no requests, but make others possible; most of their resources are not in what the API server lists.
+# Verbs that are no requests themselves but allow other requests; the API server lists few of their resources.
 POWERS = (
     *(("impersonate", "", kind) for kind in ("users", "groups", "serviceaccounts")),
     *(("impersonate", "authentication.k8s.io", kind) for kind in ("uids", "userextras/scopes")),
@@ -33,7 +33,7 @@ POWERS = (
 )
 PUBLISHED = (
     *(secret_name(document) for document in DOCUMENTS),
-    # Some of each other count: which pods read while the count changes.
+    # Some documents of each other count: pods read them while the count changes.
     *(secret_name(layout_of(count).registry[place]) for count in BUCKET_COUNTS[1:] for place in (0, -1)),
 )
 UNKNOWN = ("stationkeeper-registry-16", "stationkeeper-registry-48-00", "stationkeeper-registry-64-64")
@@ -120,34 +120,65 @@ def cluster(
         found.close()
 
 
-@pytest.fixture
-def install(cluster: Cluster) -> Iterator[Callable[..., None]]:
-    where = ("--namespace", RELEASE, "--kubeconfig", cluster.kubeconfig)
+class Installation:
+    """The release of the chart; it stays for the next test if that needs the same values."""
 
-    def run(*values: str) -> None:
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._is_there = False
+        self._values: tuple[str, ...] | None = None
+
+    def __call__(self, *values: str) -> None:
+        """Install the chart with these values, unless it is installed with them."""
+        if values != self._values:
+            self.remove()
+            self._is_there = True
+            self._helm("install", *values)
+            self._values = values
+        self._cluster.close()
+
+    def upgrade(self, *values: str) -> None:
+        """Upgrade the release; the next test installs it again."""
+        self._values = None
+        self._helm("upgrade", *values)
+
+    def remove(self) -> None:
+        """Uninstall the release, if it is there."""
+        if self._is_there:
+            run_helm("uninstall", "stationkeeper", *self._where)
+        self._is_there, self._values = False, None
+
+    @property
+    def _where(self) -> tuple[str | Path, ...]:
+        return "--namespace", RELEASE, "--kubeconfig", self._cluster.kubeconfig
+
+    def _helm(self, what: str, *values: str) -> None:
         chosen = [argument for each in values for argument in ("--set", each)]
-        run_helm("install", "stationkeeper", CHART, *where, *chosen)
-        cluster.close()
-
-    yield run
-    run_helm("uninstall", "stationkeeper", *where)
+        run_helm(what, "stationkeeper", CHART, *self._where, *chosen)
 
 
-def test_the_operator_may_do_what_it_needs_and_nothing_else(cluster: Cluster, install: Callable[..., None]) -> None:
+@pytest.fixture(scope="module")
+def install(cluster: Cluster) -> Iterator[Installation]:
+    made = Installation(cluster)
+    yield made
+    made.remove()
+
+
+def test_the_operator_may_do_what_it_needs_and_nothing_else(cluster: Cluster, install: Installation) -> None:
     install("watchNamespaces={rights-team}")
     assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE
     assert cluster.allowed("operator", TEAM) == ANYWHERE_SERVED
     assert cluster.allowed("operator", ELSEWHERE) == set()
 
 
-def test_an_operator_of_all_namespaces_may_do_no_more_in_each(cluster: Cluster, install: Callable[..., None]) -> None:
+def test_an_operator_of_all_namespaces_may_do_no_more_in_each(cluster: Cluster, install: Installation) -> None:
     install("watchAllNamespaces=true")
     assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE | ANYWHERE_SERVED
     assert cluster.allowed("operator", ELSEWHERE) == ANYWHERE_SERVED
 
 
 def test_by_default_the_operator_may_do_nothing_outside_of_its_namespace(
-    cluster: Cluster, install: Callable[..., None]
+    cluster: Cluster, install: Installation
 ) -> None:
     install()
     assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE | ANYWHERE_SERVED
@@ -155,7 +186,7 @@ def test_by_default_the_operator_may_do_nothing_outside_of_its_namespace(
         assert cluster.allowed("operator", namespace) == set()
 
 
-def test_namespaces_can_be_chosen_by_a_label(cluster: Cluster, install: Callable[..., None]) -> None:
+def test_namespaces_can_be_chosen_by_a_label(cluster: Cluster, install: Installation) -> None:
     cluster.api.merge(f"/api/v1/namespaces/{TEAM}", {"metadata": {"labels": {"gateways": "served"}}})
     install("watchNamespacesWithLabels.gateways=served")
     assert cluster.allowed("operator", TEAM) == ANYWHERE_SERVED
@@ -164,19 +195,18 @@ def test_namespaces_can_be_chosen_by_a_label(cluster: Cluster, install: Callable
 
 
 def test_an_upgrade_does_not_leave_namespaces_that_were_served_without_a_word(
-    cluster: Cluster, install: Callable[..., None]
+    cluster: Cluster, install: Installation
 ) -> None:
     install("watchAllNamespaces=true")
-    upgrade = ("upgrade", "stationkeeper", CHART, "--namespace", RELEASE, "--kubeconfig", cluster.kubeconfig)
     with pytest.raises(RefusedValuesError, match="serves all namespaces"):
-        run_helm(*upgrade, "--set", "logLevel=DEBUG")
-    run_helm(*upgrade, "--set", "watchNamespaces={rights-team}")
+        install.upgrade("logLevel=DEBUG")
+    install.upgrade("watchNamespaces={rights-team}")
     assert cluster.allowed("operator", ELSEWHERE) == set()
-    run_helm(*upgrade, "--set", "watchNamespaces={rights-team}")
+    install.upgrade("watchNamespaces={rights-team}")
 
 
 def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_and_its_lease_by_name(
-    cluster: Cluster, install: Callable[..., None]
+    cluster: Cluster, install: Installation
 ) -> None:
     install("watchNamespaces={rights-team}")
 
@@ -195,9 +225,7 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
 
 @pytest.mark.parametrize("account", ["operator", "cups", "page"])
 @pytest.mark.parametrize("served", ["watchAllNamespaces=true", "watchNamespaces={rights-team}"])
-def test_no_account_may_escalate_its_rights(
-    cluster: Cluster, install: Callable[..., None], account: str, served: str
-) -> None:
+def test_no_account_may_escalate_its_rights(cluster: Cluster, install: Installation, account: str, served: str) -> None:
     install(served, "cups.source=watch", "page.enabled=true", "page.token.existingSecret=page-token")
     for namespace in (RELEASE, TEAM, ""):
         assert [power for power in POWERS if cluster.may(account, namespace, *power)] == []
@@ -219,7 +247,7 @@ def test_the_roles_name_just_what_these_tests_try(cluster: Cluster, values: Valu
 
 
 def test_the_page_may_read_two_kinds_where_the_operator_serves_and_nothing_else(
-    cluster: Cluster, install: Callable[..., None]
+    cluster: Cluster, install: Installation
 ) -> None:
     install("watchNamespaces={rights-team}", "page.enabled=true", "page.token.existingSecret=page-token")
     reading = {f"{verb} stationkeeper.io/{kind}" for verb in ("get", "list", "watch") for kind in SHOWN_KINDS}
@@ -230,7 +258,7 @@ def test_the_page_may_read_two_kinds_where_the_operator_serves_and_nothing_else(
 
 @pytest.mark.parametrize("source", ["files", "watch"])
 def test_cups_may_read_its_secrets_by_name_if_it_watches_and_nothing_else(
-    cluster: Cluster, install: Callable[..., None], source: str
+    cluster: Cluster, install: Installation, source: str
 ) -> None:
     install(f"cups.source={source}")
     assert cluster.allowed("cups", RELEASE) == set()
@@ -251,7 +279,7 @@ def test_cups_may_read_its_secrets_by_name_if_it_watches_and_nothing_else(
     ],
 )
 def test_a_stolen_token_of_the_operator_makes_nothing_that_runs_or_is_a_token(
-    cluster: Cluster, install: Callable[..., None], tmp_path: Path, refused: str, body: dict[str, Any]
+    cluster: Cluster, install: Installation, tmp_path: Path, refused: str, body: dict[str, Any]
 ) -> None:
     install()
     stolen = cluster.control_plane.service_account_kubeconfig(RELEASE, "stationkeeper-operator", tmp_path / "stolen")
@@ -264,7 +292,7 @@ def test_a_stolen_token_of_the_operator_makes_nothing_that_runs_or_is_a_token(
 
 @pytest.mark.parametrize("resource", ["pods/cups-0", "pods/cups-0/status", "pods/cups-0/ephemeralcontainers"])
 def test_a_stolen_token_of_the_operator_changes_no_pod(
-    cluster: Cluster, install: Callable[..., None], tmp_path: Path, resource: str
+    cluster: Cluster, install: Installation, tmp_path: Path, resource: str
 ) -> None:
     install()
     stolen = cluster.control_plane.service_account_kubeconfig(RELEASE, "stationkeeper-operator", tmp_path / "stolen")

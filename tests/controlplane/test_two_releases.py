@@ -64,7 +64,7 @@ def test_two_releases_that_serve_one_namespace_say_so_and_stop_to_overwrite_each
         release(kubeconfig, tmp_path / "one", internal_token=TOKEN) as one,
         release(kubeconfig, tmp_path / "two", internal_token=TOKEN) as two,
     ):
-        # The one has a pod that has loaded all, the other has none: they never agree on `Enforced`.
+        # One release has a pod that has loaded everything, the other has no pod: they never agree on `Enforced`.
         one.create_cups_pod("cups-0", told.port.port)
         operators = [one.start_leading("op-one"), two.start_leading("op-two")]
         one.apply("TrustedCA", "shared", trusted_ca("shared"))

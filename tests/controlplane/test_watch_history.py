@@ -20,7 +20,7 @@ from tests.controlplane.operator_resources import gateway
 from tests.waiting import wait_for
 
 GATEWAYS = 2000
-# History is what etcd has not compacted yet: from the last look but one.
+# History is the part that etcd has not compacted yet: it begins at the compactor's second last look.
 FORGETFUL = {"watch-cache": "false", "etcd-compaction-interval": "2s"}
 STARTED_SECONDS = 240.0
 LOOKED_AT_SECONDS = 6.0

@@ -102,7 +102,8 @@ def self_made(draw: st.DrawFn) -> list[Signer]:
     made: list[Signer] = []
     for _ in range(draw(st.integers(1, MAX_PRESENTED))):
         key = draw(st.sampled_from([OWN_KEY, DIRECT.key, INDIRECT.key, EXPIRED.key, STRANGER.key]))
-        # A signer's name may be anybody's; its key is the client's own, or that of something it made before.
+        # A signer may have any name; its key is the client's own, or the key of a certificate that the client made
+        # before.
         issuer = Signer(name(draw(NAMES)), key, DIRECT.certificate)
         signer = draw(st.sampled_from([None, issuer, *made]))
         # The public key of a CA is public: a certificate of it can be made by anybody, under the client's signature.

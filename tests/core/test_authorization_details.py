@@ -122,7 +122,7 @@ def test_a_refusal_names_the_client_and_the_problem(case: str) -> None:
     ] == []
 
 
-def test_where_a_ca_would_vouch_but_for_one_thing_the_refusal_says_which_and_what() -> None:
+def test_a_refusal_names_the_ca_of_a_near_miss_and_its_flaw() -> None:
     expired = leaf(ROOT, ends=NOW.replace(year=NOW.year - 1), begins=NOW.replace(year=NOW.year - 2))
 
     reason, detail = refusal([authority(ROOT, "b"), authority(ROOT, "a")], end_entity=expired)

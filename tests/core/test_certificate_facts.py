@@ -115,7 +115,7 @@ ODD_LEAVES = {
 
 
 @pytest.mark.parametrize("der", ODD_LEAVES.values(), ids=ODD_LEAVES)
-def test_what_openssl_verifies_is_read(der: bytes) -> None:
+def test_a_certificate_that_openssl_verifies_is_read(der: bytes) -> None:
     assert openssl_verifies(der, odd.ROOT.der)
 
     found = parse_certificate(der)
@@ -168,7 +168,7 @@ def test_an_odd_ca_certificate_that_openssl_takes_is_one_here_too(parts: Parts) 
         ("list of extensions", leaf(extensions=(sequence(oid("2a03"), b"\x01\x02\x01\x01", tlv(4, b"")),))),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_the_name_of_its_field(field: str, parts: Parts) -> None:
+def test_an_unreadable_field_is_refused_by_its_name(field: str, parts: Parts) -> None:
     assert not openssl_verifies(parts.der, odd.ROOT.der)
     with pytest.raises(StationkeeperError) as refused:
         parse_certificate(parts.der)

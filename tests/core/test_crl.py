@@ -93,7 +93,7 @@ def test_pem_and_der_and_several_lists_are_read() -> None:
         (crl_pem(SAMPLE).encode() * (MAX_CRLS + 1), Reason.TOO_LARGE),
     ],
 )
-def test_what_holds_no_list_is_refused(content: bytes, reason: Reason) -> None:
+def test_a_content_without_a_list_is_refused(content: bytes, reason: Reason) -> None:
     assert _refusal(content) == reason
 
 
@@ -192,7 +192,7 @@ def test_an_issuer_whose_clock_is_a_little_ahead_has_its_list_taken_at_once(seco
         (CrlWish((1,)), CrlWish((2,), number=0, begins=NOW - timedelta(days=5))),
     ],
 )
-def test_of_two_lists_of_one_scope_the_newer_counts(older: CrlWish, newer: CrlWish) -> None:
+def test_the_newer_one_of_two_lists_of_one_scope_counts(older: CrlWish, newer: CrlWish) -> None:
     crls = [parse_crl(make_crl(ROOT, wish=each)) for each in (older, newer)]
     for ordered in (crls, crls[::-1]):
         assert [unpack_serials(each.serials) for each in newest(ordered)] == [{2}]

@@ -118,7 +118,7 @@ def test_an_invalid_host_counts_as_another_server() -> None:
     assert found.falls_back
 
 
-def test_of_a_set_that_cannot_be_read_nothing_is_concluded() -> None:
+def test_an_unreadable_set_proves_nothing() -> None:
     unreadable = msgspec.structs.replace(GATEWAY, cups_credentials=b"cups")
     request = asks(**{**WORKING, "cups_credentials_crc": crc(b"cups")})
 

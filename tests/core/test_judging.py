@@ -188,7 +188,7 @@ def test_a_new_key_that_the_old_one_signed_is_vouched_for_by_the_old_anchor() ->
     assert _vouchers(_trust(authority(old, intermediates=(new.der,))), end_entity) == ["ca"]
 
 
-def test_an_end_entity_that_may_sign_but_is_not_a_ca_issues_nothing() -> None:
+def test_a_certificate_that_may_sign_but_is_no_ca_issues_nothing() -> None:
     clever = issue(Wish(name("0000000000000001"), extensions=(MAY_SIGN,)), ROOT)
 
     assert _vouchers(_trust(authority(ROOT)), leaf(clever), clever) == []
@@ -336,7 +336,7 @@ def test_a_ca_that_issues_for_servers_only_vouches_for_no_client(
     assert _vouchers(as_anchor, leaf(limited)) == vouching
 
 
-def test_of_two_sound_paths_of_a_ca_that_revokes_certificates_the_first_decides_unless_one_is_revoked() -> None:
+def test_the_first_of_two_valid_paths_decides_unless_one_is_revoked() -> None:
     renewed = issue(Wish(name("Root"), ca=True, key=ROOT.key, ends=NOW + timedelta(days=20)))
     anchors = (ROOT.der, renewed.der)
     state = [
@@ -376,7 +376,7 @@ def test_a_certificate_that_openssl_cannot_read_is_malformed() -> None:
 LEAF_OF_ROOT = leaf(ROOT)
 
 
-def test_what_one_path_proved_to_be_unsigned_is_not_tried_in_another() -> None:
+def test_a_signature_that_one_path_proved_to_be_wrong_is_not_checked_in_another() -> None:
     fake, cross = ca("Issuing", ROOT), issue(Wish(name("Root"), ca=True, key=ROOT.key), OTHER)
     renewed_other = issue(Wish(name("Root"), ca=True, key=SAME_NAME.key))
     trust = _trust(authority(ROOT, intermediates=(fake.der, cross.der)))

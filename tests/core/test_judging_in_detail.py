@@ -149,7 +149,7 @@ def test_one_path_of_many_trusted_cas_is_paid_once() -> None:
 @pytest.mark.parametrize(
     ("serials", "serial"), [((), 6), (("5",), 5)], ids=["it vouches", "it revokes the certificate"]
 )
-def test_what_is_presented_is_not_tried_where_the_configured_path_decides(
+def test_presented_certificates_are_not_tried_if_the_configured_path_decides(
     asked: Asked, serials: tuple[str, ...], serial: int
 ) -> None:
     record = with_intermediate(ISSUING, serials=serials)
@@ -188,7 +188,7 @@ def test_each_presented_issuer_that_fails_counts_once(asked: Asked, named: str) 
     assert not found.budget_spent
 
 
-def test_of_two_anchors_of_one_name_the_one_with_the_named_key_is_tried_first(asked: Asked) -> None:
+def test_the_anchor_with_the_named_key_is_tried_before_one_of_the_same_name(asked: Asked) -> None:
     identifier = x509.SubjectKeyIdentifier.from_public_key(ROOT.key.public_key())
     right = ca("Root", key=ROOT.key, extensions=(identifier,))
     anchors = (ca("Root", ends=NOW + 20 * DAY).der, right.der)
@@ -217,14 +217,14 @@ def test_intermediates_of_a_key_that_did_not_sign_take_no_place_of_others(monkey
     assert [each.trusted_ca.reference for each in found.paths] == ["radio/b"]
 
 
-def test_of_two_anchors_with_one_key_the_one_that_is_valid_longest_is_shown() -> None:
+def test_the_anchor_that_is_valid_longest_is_shown_of_those_with_one_key() -> None:
     longer = ca("Root", key=ROOT.key, ends=NOW + 20 * DAY)
     record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=(ROOT.der, longer.der))
     (found,) = judged(presented(leaf(ROOT)), snapshot([record], [gateway()])).paths
     assert found.certificates[-1].der == longer.der
 
 
-def test_of_two_refused_paths_of_one_trusted_ca_the_first_is_shown() -> None:
+def test_the_first_refused_path_of_a_trusted_ca_is_shown() -> None:
     revoked = [ca("Issuing", ROOT, key=ISSUING.key, ends=NOW + days * DAY, serial=days) for days in (20, 15)]
     record = authority(
         ROOT,

@@ -74,6 +74,6 @@ def test_an_identifier_is_numbers_and_one_that_is_longer_than_any_in_use_is_hex(
     assert dotted(b"\x2a" * 200) == "2a" * 200
 
 
-def test_what_is_not_a_sequence_is_reported_by_its_tag() -> None:
+def test_an_element_that_is_no_sequence_is_reported_by_its_tag() -> None:
     with pytest.raises(MalformedDERError):
         DerReader(b"\x04\x00").narrow(0x30)

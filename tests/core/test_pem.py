@@ -205,7 +205,7 @@ def test_a_name_that_only_cryptography_does_not_know_is_not_a_reason_to_refuse()
     assert [each.der for each in parse_certificates(to_pem(odd.der))] == [odd.der]
 
 
-def test_of_a_text_those_certificates_are_distinguished_that_cannot_be_used() -> None:
+def test_the_unusable_certificates_of_a_text_are_returned_apart() -> None:
     dsa_key = odd.sequence(odd.sequence(odd.oid("2a8648ce380401")), b"\3\2\0\0")
     of_dsa = odd.root(key=dsa_key).der
     broken = odd.root(serial=b"\2\0").der

@@ -139,7 +139,7 @@ def test_keys_of_other_kinds_are_refused_with_which_to_use() -> None:
             assert "use RSA of 2048 to 4096 bits, P-256, P-384 or P-521" in refusal(content).detail
 
 
-def test_what_is_not_one_key_is_refused() -> None:
+def test_a_text_that_is_not_exactly_one_key_is_refused() -> None:
     one, other = written(fixed_ec("P-256")), written(fixed_rsa())
     public = fixed_rsa().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     openssh = fixed_rsa().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())

@@ -240,7 +240,7 @@ def test_a_document_as_large_as_the_bound_is_taken_and_a_larger_one_is_not_writt
     assert refused.value.reason is Reason.CAPACITY_EXCEEDED
 
 
-def test_what_does_not_fit_into_a_secret_is_not_encoded() -> None:
+def test_a_document_that_does_not_fit_into_a_secret_is_not_encoded() -> None:
     with pytest.raises(StationkeeperError) as refused:
         encode(TRUST, 1, secrets.token_bytes(MAX_SECRET_BYTES + 1))
     assert refused.value.reason is Reason.CAPACITY_EXCEEDED

@@ -48,7 +48,7 @@ def test_no_document_of_one_count_is_called_as_one_of_another() -> None:
     ["trust", "registry-16", "registry-0", "registry-003", "registry-64-3", "registry-64-064", "registry-64-64",
      "registry-16-03", "registry-48-03", "registry-2048-0003", "registry-064-03", "registry-64-03\n", ""],
 )  # fmt: skip
-def test_what_is_not_a_name_of_a_registry_document_is_distinguished(name: str) -> None:
+def test_another_name_is_not_taken_for_a_registry_document(name: str) -> None:
     assert place_of(name) is None
 
 

@@ -44,7 +44,7 @@ def test_digits_that_may_be_decimal_or_hexadecimal_are_refused_with_both_ways_to
     "text",
     ["", "xyz", "0x", "dec:1a", "1715004 (0x1)", "1" * 129 + "a", "serial=", "١٢٣", "9" * 5000, "9" * 5000 + " (0x1)"],
 )
-def test_what_is_not_a_serial_number_is_refused_by_the_name_of_the_field(text: str) -> None:
+def test_an_invalid_serial_number_is_refused_by_the_name_of_its_field(text: str) -> None:
     with pytest.raises(StationkeeperError, match=r"revocation\.serials") as refused:
         parse_serial(text, "revocation.serials")
     assert refused.value.reason is Reason.INVALID_SPEC
@@ -80,6 +80,6 @@ def test_a_fingerprint_is_read_as_the_tools_print_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0a" * 31, "0a" * 20, "sha1 Fingerprint=" + "0A" * 20, "g" * 64])
-def test_what_is_not_a_sha256_fingerprint_is_refused(text: str) -> None:
+def test_an_invalid_sha256_fingerprint_is_refused(text: str) -> None:
     with pytest.raises(StationkeeperError, match="not a SHA-256 fingerprint"):
         parse_fingerprint(text, "client.sha256Fingerprints")

@@ -192,7 +192,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("parts", ODD.values(), ids=ODD)
-def test_what_mbedtls_reads_is_taken_whatever_encoder_wrote_it(parts: odd.Parts) -> None:
+def test_a_certificate_that_mbedtls_reads_is_taken_from_any_encoder(parts: odd.Parts) -> None:
     check_trust(parse_der_certificate(parts.der))
     check_client(parse_der_certificate(parts.der))
 
@@ -215,7 +215,7 @@ UNREADABLE_TO_MBEDTLS = {
 
 
 @pytest.mark.parametrize("why", UNREADABLE_TO_MBEDTLS)
-def test_what_openssl_reads_and_mbedtls_does_not_is_refused_with_the_reason(why: str) -> None:
+def test_a_certificate_that_only_openssl_reads_is_refused_with_the_reason(why: str) -> None:
     certificate = parse_der_certificate(UNREADABLE_TO_MBEDTLS[why])
     assert why in refusal(check_trust, certificate)
     assert why in refusal(check_client, certificate)

@@ -114,7 +114,7 @@ def test_an_rsa_key_passes_as_pkcs8_too() -> None:
     # Each process that runs a part of the tests must name them alike, and some keys are new each time.
     ids=count(),
 )
-def test_what_a_station_would_misread_as_the_key_is_refused(key: bytes, why: str) -> None:
+def test_a_key_that_a_station_would_misread_is_refused(key: bytes, why: str) -> None:
     assert why in refusal(trust() + certificate() + key)
 
 
@@ -159,7 +159,7 @@ def padded(content: bytes, length: int) -> bytes:
         (trust() + ABSENT + b"Authorization: " + b"x" * 65535 + b"\r\n", "at most 65535"),
     ],
 )
-def test_what_a_station_would_drop_or_misread_is_refused(blob: bytes, why: str) -> None:
+def test_a_blob_that_a_station_would_drop_or_misread_is_refused(blob: bytes, why: str) -> None:
     assert why in refusal(blob)
 
 

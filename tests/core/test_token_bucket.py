@@ -27,7 +27,7 @@ def test_it_never_holds_more_than_its_burst() -> None:
     assert [limit.take() for _ in range(4)] == [True, True, True, False]
 
 
-def test_what_is_refused_costs_nothing() -> None:
+def test_a_refused_take_costs_nothing() -> None:
     limit = bucket(1, 1)
     assert limit.take()
     assert not any(limit.take() for _ in range(100))

@@ -49,7 +49,7 @@ def test_certificates_of_unknown_names_are_those_of_unknown_clients() -> None:
 
     assert unknown_issuer([leaf(UNKNOWN).der], trust) == "CN=Unknown"
     assert unknown_issuer([leaf(UNKNOWN).der, UNKNOWN.der], trust) == "CN=Unknown"
-    # The name of a known CA takes a judgement, for any signer; so does what leads to one.
+    # The name of a known CA needs a judgement, for any signer; so does a certificate that leads to a known CA.
     assert unknown_issuer([leaf(NAMESAKE).der], trust) is None
     assert unknown_issuer([leaf(UNKNOWN).der, CROSS.der], trust) is None
     # A certificate that is itself an anchor needs no issuer.

@@ -192,7 +192,7 @@ def test_any_bytes_are_an_answer_or_a_value_error(body: bytes) -> None:
         UpdateInfoResponse(tc_credentials=bytes(65536)),
     ],
 )
-def test_what_does_not_fit_into_an_answer_is_never_cut(response: UpdateInfoResponse) -> None:
+def test_a_value_that_does_not_fit_into_an_answer_is_an_error(response: UpdateInfoResponse) -> None:
     with pytest.raises(ValueError):
         encode_response(response)
 

@@ -116,7 +116,7 @@ def test_a_certificate_in_der_is_not_a_key(signer: Signer) -> None:
     "content",
     [b"", b"nonsense!", b"ab=cabcd", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", base64.b64encode(b"short")],
 )
-def test_of_what_cannot_be_determined_nothing_is_reported(content: bytes) -> None:
+def test_an_unknown_format_is_not_reported(content: bytes) -> None:
     assert explain_key(content) is None
 
 

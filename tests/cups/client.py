@@ -138,7 +138,7 @@ async def put_internal(port: int, path: str, body: bytes, headers: Mapping[str, 
 
 
 def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-    # Until the server has its credentials the internal port proves itself with a certificate of its own making.
+    # Until the server has its credentials, its internal port shows a self-signed certificate.
     context = ssl._create_unverified_context()  # noqa: S323
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_SECONDS)
     try:

@@ -87,6 +87,11 @@ class Cups:
         )
         self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 
+    def check_running(self) -> None:
+        """Raise the error that ended the server, if one did, as when another program took the port."""
+        if self._task and self._task.done():
+            self._task.result()
+
     async def stop(self) -> None:
         self._stop.set()
         if self._task:
@@ -177,5 +182,6 @@ async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object)
 
 
 async def ready(cups: Cups) -> bool:
-    """Return whether it reports that it serves gateways."""
+    """Return whether it reports that it serves gateways; raise the error of a server that ended."""
+    cups.check_running()
     return (await get_internal(cups.internal_port, "/readyz")).status == 200

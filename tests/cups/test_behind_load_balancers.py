@@ -155,7 +155,7 @@ async def test_a_connection_without_a_byte_of_tls_has_no_tls_object_whatever_its
             each.close()
         await _counted(listener, 0, 0)
         assert listener.connections == 0
-        # A whole header and no more is how a load balancer looks whether the port is open.
+        # A load balancer sends only a whole header to check that the port is open.
         assert [each.reason for each in refusals] == ["HandshakeFailed"]
 
 

@@ -15,7 +15,7 @@ from tests.cups.documents import Gateway
 from tests.cups.pki import Pki
 
 
-async def test_what_a_client_sends_in_an_overlong_header_is_in_no_log_and_no_answer(
+async def test_an_overlong_header_is_in_no_log_and_no_answer(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = b"POST /update-info HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer SECRET" + b"x" * 5000 + b"\r\n\r\n"
@@ -122,7 +122,7 @@ async def test_one_gateway_that_asks_without_end_fills_no_log(
 ) -> None:
     caplog.set_level("INFO")
     began, asked = time.monotonic(), 0
-    # On a slow machine lines are earned meanwhile: it asks until it has asked for more than those.
+    # On a slow machine the budget gets new lines meanwhile: ask more often than it has lines.
     while asked < BURST_EACH + 20 + LINES_A_SECOND_EACH * (time.monotonic() - began):
         await cups.client(pki.a_gateway).ask()
         asked += 1

@@ -96,7 +96,7 @@ def test_a_hang_up_is_told_to_the_reader_and_a_file_may_be_closed_before_it_is_l
     _run(main)
 
 
-def test_what_a_reader_closes_is_not_called_any_more_in_the_same_round() -> None:
+def test_a_file_that_a_reader_closes_is_not_called_in_the_same_round() -> None:
     async def main() -> None:
         loop, pairs = asyncio.get_running_loop(), [_pair() for _ in range(2)]
         called: list[int] = []

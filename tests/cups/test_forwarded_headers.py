@@ -58,7 +58,7 @@ def test_each_form_is_read_to_what_the_client_presented(pki: Pki) -> None:
         assert presented(form, headers(form)) == ()
 
 
-def test_what_could_be_read_in_two_ways_is_refused(pki: Pki) -> None:
+def test_an_ambiguous_header_is_refused(pki: Pki) -> None:
     one, two = escaped(pki.a_gateway), escaped(pki.b_gateway)
     cases = {
         "is there 2 times": (Form.NGINX, headers(Form.NGINX, one, two)),
@@ -97,7 +97,7 @@ def test_what_could_be_read_in_two_ways_is_refused(pki: Pki) -> None:
         (Form.TRAEFIK, "A" * (MAX_FIELD_BYTES + 1), "the maximum is"),
     ],
 )
-def test_what_is_not_of_its_form_is_refused(form: Form, value: str, told: str) -> None:
+def test_a_header_of_another_form_is_refused(form: Form, value: str, told: str) -> None:
     assert any(each in detail_of(form, headers(form, value)) for each in told.split("|"))
 
 

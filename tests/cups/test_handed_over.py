@@ -129,14 +129,14 @@ async def test_the_operators_signature_does_not_do_without_the_token(
     assert await in_force(cups) == cups.generation
 
 
-async def test_what_is_not_a_document_or_too_large_is_not_read(cups: Cups, operator: OperatorPair) -> None:
+async def test_an_unknown_document_or_a_body_that_is_too_large_is_not_read(cups: Cups, operator: OperatorPair) -> None:
     assert (await hand_over(cups, b"x", operator, document="nothing")).status == 404
     too_large = await hand_over(cups, bytes(MAX_SECRET_BYTES + 1), operator)
     assert too_large.status in {413, 0}, "the connection may end while it is being sent"
     assert await in_force(cups) == cups.generation
 
 
-async def test_what_the_operator_signed_and_cannot_be_loaded_is_reported(cups: Cups, operator: OperatorPair) -> None:
+async def test_a_signed_document_that_cannot_be_loaded_is_reported(cups: Cups, operator: OperatorPair) -> None:
     answer = await hand_over(cups, b"nonsense", operator)
     assert (answer.status, answer.json()["reason"]) == (409, "MalformedDocument")
     assert "MalformedDocument" in str((await told(cups))["refused"])

@@ -141,7 +141,7 @@ def test_a_gateway_that_was_deleted_becomes_an_unregistered_one_and_back() -> No
 @pytest.mark.parametrize(
     ("reported", "kept"), [("x" * 200, "x" * MAX_TEXT), ("\ud800\x1b[31m", "??[31m"), ("gäteway", "gäteway")]
 )
-def test_what_a_gateway_reports_is_cut_and_fit_to_be_shown(reported: str, kept: str) -> None:
+def test_a_gateways_report_is_cut_and_without_control_characters(reported: str, kept: str) -> None:
     observations = Observations(Metrics())
     _visit(observations, 1, station=reported)
 

@@ -61,7 +61,7 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--registry-buckets", "2048"], "--registry-buckets"),
     ],
 )
-def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
+def test_an_invalid_setting_is_named_in_the_error(flags: list[str], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         read_settings(flags, {})
 

@@ -43,7 +43,7 @@ def test_the_judge_is_asked_once_about_all_that_was_presented(
         ("a_gateway", Reason.UNKNOWN_CA, "TLSV1_ALERT_UNKNOWN_CA"),
         ("a_expired_gateway", Reason.CERTIFICATE_EXPIRED, "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
         ("a_future_gateway", Reason.CERTIFICATE_NOT_YET_VALID, "SSLV3_ALERT_BAD_CERTIFICATE"),
-        # The certificate itself is fit, so that OpenSSL finds no better alert.
+        # The certificate itself has no fault, so that OpenSSL finds no better alert.
         ("a_gateway", Reason.CERTIFICATE_EXPIRED, "TLSV1_ALERT_UNKNOWN_CA"),
         ("a_gateway", Reason.CERTIFICATE_WRONG_PURPOSE, "TLSV1_ALERT_UNKNOWN_CA"),
         ("a_gateway", Reason.CERTIFICATE_TOO_WEAK, "TLSV1_ALERT_UNKNOWN_CA"),

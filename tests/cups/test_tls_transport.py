@@ -291,7 +291,7 @@ async def test_a_client_that_ends_in_its_handshake_is_refused(ends: Ends) -> Non
     assert (ends.port.told, ends.port.reason) == (["refused", "gone"], Reason.HANDSHAKE_FAILED)
 
 
-async def test_what_is_no_tls_is_refused_and_the_server_ends_its_side(ends: Ends) -> None:
+async def test_bytes_that_are_no_tls_are_refused_and_the_server_ends_its_side(ends: Ends) -> None:
     ends.say(b"GET / HTTP/1.1\r\n\r\n")
     await ends.until(lambda: "refused" in ends.port.told, "it is refused")
     assert ends.port.reason is Reason.HANDSHAKE_FAILED

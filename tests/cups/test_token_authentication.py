@@ -57,9 +57,7 @@ async def test_the_name_of_the_header_may_be_written_in_any_case(token_cups: Cup
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_what_is_wrong_with_a_token_cannot_be_determined_from_outside(
-    token_cups: Cups, tls: ssl.TLSVersion
-) -> None:
+async def test_the_fault_of_a_token_cannot_be_seen_from_outside(token_cups: Cups, tls: ssl.TLSVersion) -> None:
     client = token_cups.client(None, tls=tls)
     refused = [
         await client.ask(MINE, headers=bearing("Bearer wrong-0123456789abcdef")),

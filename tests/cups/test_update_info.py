@@ -144,7 +144,7 @@ async def test_a_gateway_of_another_namespace_is_not_opened_by_this_ones_ca(cups
         b"POST /update-info HTTP/1.1\r\n" + b"".join(b"X%d: a\r\n" % number for number in range(100)) + b"\r\n",
     ],
 )
-async def test_what_is_not_http_is_refused_with_400_in_few_words(
+async def test_a_request_that_is_not_http_is_refused_with_400_and_one_short_line(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, request_bytes: bytes
 ) -> None:
     def talk() -> bytes:

@@ -16,7 +16,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [getattr(each, "fields", {})["missing"] for each in found]
 
 
-def test_what_is_missing_is_reported_after_10_seconds_and_every_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_content_is_reported_after_10_seconds_and_every_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
     looks = [0.0, 0.1, 9.9, 10.0, 10.2, 300.0, 310.0, 610.0, 1000.0]
     left = {**dict.fromkeys(looks, ("trust", "server-certificate")), 610.0: ("server-certificate",), 1000.0: ()}
     times = iter(looks)

@@ -192,7 +192,7 @@ def test_a_shared_certificate_may_connect_any_number_of_times() -> None:
     assert reputation.is_good("192.0.2.1")
 
 
-def test_what_is_remembered_of_networks_and_certificates_is_bounded() -> None:
+def test_the_memory_of_networks_and_certificates_is_bounded() -> None:
     reputation = Reputation(lambda: 0.0)
     for _ in range(int(FREE_FAILURES) + 2):
         reputation.record_end("192.0.2.1", None, answered=False)

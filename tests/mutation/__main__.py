@@ -58,8 +58,8 @@ def stage(name: str, target: Target) -> Path:
         "pytest_add_cli_args_test_selection": list(target.tests),
         # One process imports the tests, and each mutant is a fork of it: most mutants take less time than an import.
         "process_isolation": "forkserver",
-        # Only for what waits for ever: `mutant_tests` ends what computes too long, by its CPU time. The limits of
-        # seconds, which pytest and mutmut have, would take a busy machine for a mutant that is noticed.
+        # Only for a test that waits for ever: `mutant_tests` ends a test that computes too long, by its CPU time. With
+        # the limits of pytest and mutmut, which are in seconds, a busy machine would look like a noticed mutant.
         "timeout_multiplier": 60.0,
         "timeout_constant": 60.0,
     }
@@ -127,7 +127,7 @@ def main() -> int:
             mutate(folder, options.only, options.children, resume=options.resume)
         found = outcomes(folder)
         counted = Counter(found.values())
-        # A test that does not end has noticed too; it is listed, for a person to see why.
+        # A test that does not end has noticed the mutant too; it is listed, so that a person can see why.
         killed = counted[_KILLED] + counted[_TIMED_OUT]
         for mutant in sorted(mutant for mutant, outcome in found.items() if outcome != _KILLED):
             print(f"--- {found[mutant]}: {shown(folder, mutant)}")

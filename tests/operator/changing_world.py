@@ -115,12 +115,13 @@ class Step:
     Attributes:
         events: the changes of resources and Secrets.
         wait: the time that passes.
-        published: the documents that are written after the turn; a number of 16 bits and one for the trust document.
+        published: the documents that are written after the turn: a bit for each of the 16, and one for the trust
+        document.
         restarts: whether another process leads from now on.
         change_waits: whether another change waits all the time.
-        until_deadline: whether the time goes on to the deadline of the last plan, if it has one, instead of by `wait`.
-        settles: whether all that was written is compiled before the next step. If not, its own event compiles the
-            same once more, which hides what the next events should have done.
+        until_deadline: whether the time goes on to the deadline of the last plan, if there is one, and not by `wait`.
+        settles: whether the written documents are compiled before the next step. If not, their own event compiles all
+        of it once more, and so hides an error of the next events.
         prepared: what another process took in before the events: 0 nothing, 1 half of the resources, 2 all of them,
             3 also the documents in force.
     """

@@ -32,7 +32,7 @@ def test_changed_statuses_are_returned_apart_and_without_the_state_before() -> N
     assert store.changes().world == WorldChanges()
 
 
-def test_of_a_removed_resource_no_changed_status_is_left() -> None:
+def test_a_removed_resource_leaves_no_changed_status() -> None:
     store = ResourceStore()
     store.put(gateway(1))
     store.put(gateway(2))

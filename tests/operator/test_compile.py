@@ -60,7 +60,7 @@ def test_a_plan_over_its_own_documents_changes_nothing() -> None:
     assert reduced_documents(plan.documents, again.documents) == frozenset()
 
 
-def test_of_two_gateways_with_one_eui_in_a_namespace_the_oldest_wins() -> None:
+def test_the_oldest_of_two_gateways_with_one_eui_in_a_namespace_wins() -> None:
     newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(), "z", age=2)
     plan = plan_of(newer, older)
     assert [each.name for each in gateways(plan)] == ["z"]
@@ -69,12 +69,12 @@ def test_of_two_gateways_with_one_eui_in_a_namespace_the_oldest_wins() -> None:
     assert verdict_on(newer, plan).document is None
 
 
-def test_of_two_created_in_the_same_second_the_first_by_name_wins() -> None:
+def test_the_first_by_name_wins_of_two_created_in_the_same_second() -> None:
     first, second = make_gateway(spec(), "a", uid="2"), make_gateway(spec(), "b", uid="1")
     assert [each.name for each in gateways(plan_of(second, first))] == ["a"]
 
 
-def test_of_two_created_in_the_same_second_the_one_in_force_keeps_its_eui() -> None:
+def test_the_one_in_force_keeps_its_eui_of_two_created_in_the_same_second() -> None:
     first, second = make_gateway(spec(), "z"), make_gateway(spec(), "a")
     before = plan_of(first)
 

@@ -103,7 +103,7 @@ def test_blocks_are_never_merged() -> None:
     assert verdict_on(without_trust, plan_of(without_trust, with_token, referenced=referenced)).reason == "TrustMissing"
 
 
-def test_what_a_default_names_is_looked_up_in_its_own_namespace() -> None:
+def test_the_references_of_a_default_are_looked_up_in_its_own_namespace() -> None:
     default = make_defaults(lns(ALL, auth=TOKEN_REF), RELEASE)
     assert {each.namespace for each in references(default)} == {RELEASE}
     both = {**token("Bearer MINE", "lorawan"), **token("Bearer ALL", RELEASE)}

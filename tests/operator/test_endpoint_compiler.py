@@ -165,7 +165,7 @@ def test_a_pem_file_that_begins_with_the_digit_of_a_listing_is_not_taken_for_der
     assert compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=listing))[1].accepted
 
 
-def test_of_a_chain_the_first_certificate_is_delivered_and_the_others_are_named() -> None:
+def test_the_first_certificate_of_a_chain_is_delivered_and_the_others_are_named() -> None:
     chain = pem(client_certificate(fixed("P-256"))) + make_pem("intermediate").encode()
     record, verdict = compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=chain))
     assert verdict.accepted

@@ -136,7 +136,7 @@ def test_a_later_copy_of_a_ca_takes_no_gateway_from_its_owner() -> None:
         assert verdict_on(thief, plan).reason == Reason.EUI_CONFLICT
         assert all(each.rank > gateways(plan)[0].rank for each in reserved(plan))
         plan = run(attack, start=plan.documents)
-    # Nor while the owner's Gateway, or its TrustedCA, is being replaced.
+    # The same holds while the owner's Gateway, or its TrustedCA, is being replaced.
     assert in_force(run([thief, attack[2], cas[1]], start=plan.documents)) == []
     assert "b" not in in_force(run([thief, owner, attack[2]], attack, start=plan.documents))
 
@@ -228,7 +228,7 @@ def test_a_gateway_that_gets_another_eui_leaves_the_old_one_reserved() -> None:
     assert verdict_on(B, plan).reason == Reason.EUI_CONFLICT
 
 
-def test_what_is_reserved_is_bounded_for_each_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reservations_are_bounded_for_each_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_compiler, "MAX_RESERVED", 3)
     euis = [f"{number:016X}" for number in range(10_000) if bucket_of(EUI64(number)) == bucket_of(EUI64(int(EUI, 16)))]
     mine = [make_gateway(spec(eui=each), f"g{each.lower()}", "a") for each in euis[:8]]

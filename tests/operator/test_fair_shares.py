@@ -203,7 +203,7 @@ async def test_a_status_that_cannot_be_written_delays_no_other(stage: Stage) -> 
     began = time.monotonic()
     stage.judge("now")
     await until(lambda: stage.says(Key(GATEWAY, A, "gw-0"), "now"))
-    # To try each of the others again, one after the other, would take forty.
+    # Trying each of the others again, one after the other, would take forty seconds.
     assert time.monotonic() - began < 20
 
 
@@ -224,8 +224,8 @@ def test_each_key_is_taken_once_and_none_waits_for_long(
             taken.append(key)
     assert sorted(taken) == sorted({*keys, *urgent})
     assert [*waiting.values()] == [sum(key[0] == namespace for key in taken) for namespace in "abcd"]
-    # A namespace waits for one urgent key of each other one, beside the share of the backlog; its backlog for three
-    # times as many.
+    # An urgent key waits for one urgent key of each other namespace and for the share of the backlog; a key of the
+    # backlog waits three times as long.
     for of, most in ((set(urgent), len(waiting) * 4 // 3 + 1), (set(keys) - set(urgent), len(waiting) * 4)):
         for namespace in waiting:
             places = [place for place, key in enumerate(taken) if key[0] == namespace and key in of]

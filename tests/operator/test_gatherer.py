@@ -187,7 +187,7 @@ async def other_port(tmp_path: Path) -> AsyncIterator[InternalPort]:
         yield made
 
 
-async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
+async def test_a_resource_that_every_pod_has_loaded_is_enforced_and_then_ready(
     stage: Stage, port: InternalPort, other_port: InternalPort
 ) -> None:
     port.loaded = other_port.loaded = Loaded({TRUST: 4})
@@ -239,7 +239,7 @@ async def test_a_missing_secret_of_a_pod_is_reported_once_with_its_name_and_keys
     assert len(stage.told) == 1
 
 
-async def test_what_a_pod_had_before_a_restart_counts_as_what_it_has(stage: Stage, port: InternalPort) -> None:
+async def test_the_generations_before_a_restart_count_as_loaded(stage: Stage, port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5}, secrets_missing="stationkeeper-registry-00", kept={"registry-00": 7, "other": 9})
     stage.add_pod("cups-0", port, ready=False)
     stage.lay()

@@ -219,7 +219,7 @@ def test_an_unregistered_gateway_is_listed_only_on_an_existing_ca(fleet: Fleet) 
     assert [each["eui"] for each in fleet.write(OTHER)["unregistered"]] == [eui(100)]
 
 
-def test_what_is_registered_in_one_namespace_is_unregistered_in_another(fleet: Fleet) -> None:
+def test_a_gateway_of_one_namespace_is_unregistered_in_another(fleet: Fleet) -> None:
     take(fleet, saw(0, uid="", ca="other/theirs"), saw(0, uid="", ca="release/for-all"), saw(0, uid=""))
     assert [each["eui"] for each in fleet.write(OTHER)["unregistered"]] == [eui(0)]
     assert "unregistered" not in fleet.write(CA)

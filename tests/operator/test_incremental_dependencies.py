@@ -228,7 +228,7 @@ def test_a_gateway_is_compiled_again_when_a_trusted_ca_that_it_names_appears(nam
     assert "does not exist" not in world.told[GATEWAY_A].message
 
 
-def test_what_vouches_for_a_gateway_that_is_moved_here_changes_too() -> None:
+def test_the_vouching_cas_of_a_gateway_that_is_moved_here_change_too() -> None:
     world, moved = ChangingWorld(), {"eui": EUIS[0], "lns": PLAIN, "cups": MOVES[2]}
     client = secret(Reference(SECRET, "b", "client"), CONTENTS["client"][0])
     world.happens(client, made(TRUSTED_CA, "b", "c0", {"certificates": ROOTS[0]}), made(*GATEWAY_B, moved))

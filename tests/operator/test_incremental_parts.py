@@ -53,7 +53,7 @@ def test_an_index_is_emptied_from_the_front_as_quickly_as_from_the_back() -> Non
         assert "a" not in index
         return time.thread_time() - began
 
-    # It was a hundred times as long: each removal stepped over the places of all before it.
+    # Earlier, this took a hundred times as long: each removal stepped over the places of all earlier ones.
     front = min(seconds(range(NUMBER)) for _ in range(3))
     assert front < 10 * max(seconds(reversed(range(NUMBER))) for _ in range(3))
 

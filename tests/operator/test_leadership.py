@@ -162,7 +162,7 @@ async def test_a_lease_of_another_term_is_not_released(
     assert "the Lease was not released" in caplog.messages
 
 
-async def test_of_two_that_create_the_lease_at_once_only_one_leads(stage: Stage) -> None:
+async def test_only_one_of_two_leads_that_create_the_lease_at_once(stage: Stage) -> None:
     # "b" finds none, and "a" creates it before "b" does.
     stage.server.failing[LEASE] = 404
     assert await stage.attempt("a")

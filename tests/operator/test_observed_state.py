@@ -226,7 +226,7 @@ def test_an_unregistered_gateway_is_listed_until_it_is_registered() -> None:
     assert fleet.state.take_in("a", [saw(7, 1, uid="")], at(1)) == []
 
 
-def test_of_very_many_unregistered_gateways_the_newest_are_listed() -> None:
+def test_the_newest_of_very_many_unregistered_gateways_are_listed() -> None:
     fleet = Fleet(0)
     fleet.state.take_in("a", [saw(number, number / 60, uid="") for number in range(200)], at(4))
     fleet.state.count(at(4))

@@ -56,7 +56,7 @@ def test_a_backlog_is_done_in_its_time_to_the_last_item(waiting: int) -> None:
             rest -= 1
         else:
             now[0] += 0.05
-    # The last ones, as many as the burst, are written at the lowest rate.
+    # The last writes, as many as the burst has, come at the lowest rate.
     assert now[0] <= 100 + 20 / 10 + 0.1
 
 

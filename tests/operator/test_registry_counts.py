@@ -91,7 +91,7 @@ def test_the_count_of_the_release_leads_once_all_of_its_documents_are_there() ->
     assert leading_count(counts, {**old, **new}) == 64
 
 
-def test_of_two_former_counts_the_one_that_pods_read_leads_then_the_larger_one() -> None:
+def test_the_former_count_that_pods_read_leads_and_then_the_larger_one() -> None:
     both = {**documents_of(16, []), **documents_of(64, [])}
     assert leading_count(RegistryCounts(256, frozenset({16})), both) == 16
     assert leading_count(RegistryCounts(256, frozenset({16, 64})), both) == 64

@@ -60,7 +60,7 @@ def told(
     return Told(removal_events.announce(document_changes(old, new), new, present))
 
 
-def test_suspending_what_is_in_use_reports_how_many() -> None:
+def test_a_suspension_reports_how_many_gateways_use_the_ca() -> None:
     events = told(record(), None, make_ca({"certificates": ROOT, "suspended": True}))
     (message,) = events.on("acme", "InUse")
     assert message == "it was suspended while in use; gateways that it vouched for in the last 25 h: 299"

@@ -308,7 +308,7 @@ class TestReferences:
         kept = store.snapshot().referenced[TOKEN]
         assert (kept.data, kept.metadata.labels) == ({"token": b"t"}, {"stationkeeper.io/credentials": "true"})
 
-    def test_of_a_secret_with_tokens_by_eui_every_key_is_kept_and_each_change_matters(
+    def test_every_key_of_a_secret_with_tokens_by_eui_is_kept_and_each_change_matters(
         self, store: ResourceStore
     ) -> None:
         store.put(gateway(1))

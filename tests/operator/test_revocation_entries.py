@@ -55,7 +55,7 @@ def test_a_serial_is_published_in_one_form_however_a_tool_prints_it(text: str, p
 
 
 @pytest.mark.parametrize("serial", [b"\x02\x01\x80", b"\x02\x01\x00", b"\x02\x02\x00\x80"])
-def test_what_is_published_is_what_a_decision_compares(serial: bytes) -> None:
+def test_a_decision_compares_the_published_value(serial: bytes) -> None:
     certificate = parse_certificate(odd_certificates.leaf(serial=serial).der)
     record = record_of(serials=[f"dec:{certificate.serial_number}".replace("dec:-", "-dec:")])
     revocations = Revocations(frozenset(record.revoked_serials), frozenset(record.revoked_sha256))

@@ -54,7 +54,7 @@ def test_a_ca_of_the_release_serves_its_listed_namespaces_in_normal_form() -> No
         ([{"namespace": "a", "euiRanges": [f"{number:016X}/64" for number in range(1025)]}], Reason.INVALID_SPEC),
     ],
 )
-def test_what_cannot_be_served_is_refused_and_widens_nothing(listed: list[Any], reason: Reason) -> None:
+def test_an_invalid_served_namespace_is_refused_and_widens_nothing(listed: list[Any], reason: Reason) -> None:
     resource = make_ca(spec(*listed), namespace=RELEASE)
     assert verdict_on(resource, plan_of(resource)).reason == reason
     before = plan_of(make_ca(spec({"namespace": "old"}), namespace=RELEASE))

@@ -50,7 +50,7 @@ def test_two_processes_of_one_host_have_different_identities() -> None:
         ({**BASE, "STATIONKEEPER_IDENTITY": "a\nb"}, "--identity"),
     ],
 )
-def test_what_cannot_be_used_is_named(environment: dict[str, str], said: str) -> None:
+def test_an_unusable_variable_is_named_in_the_error(environment: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         read_settings([], environment)
 

@@ -160,7 +160,7 @@ def test_another_resource_of_the_same_name_inherits_nothing() -> None:
     assert authorities(plan_of(make_ca({"certificates": "x"}, uid="new"), in_force=before.documents)) == ()
 
 
-def test_suspension_and_deletion_withdraw_what_is_in_force() -> None:
+def test_suspension_and_deletion_take_the_resource_out_of_force() -> None:
     before = plan_of(make_ca({"certificates": ROOT}))
     assert authorities(plan_of(make_ca({"certificates": "x", "suspended": True}), in_force=before.documents)) == ()
     assert authorities(plan_of(in_force=before.documents)) == ()
@@ -259,7 +259,7 @@ NO_ROOTS = {
 
 
 @pytest.mark.parametrize("root", NO_ROOTS.values(), ids=NO_ROOTS)
-def test_what_is_neither_a_ca_certificate_nor_a_v1_root_is_not_an_anchor(root: odd_certificates.Parts) -> None:
+def test_only_a_ca_certificate_or_a_v1_root_is_an_anchor(root: odd_certificates.Parts) -> None:
     resource = make_ca({"certificates": to_pem(root.der)})
     assert verdict_on(resource, plan_of(resource)).reason == Reason.NOT_A_CERTIFICATE_AUTHORITY
 

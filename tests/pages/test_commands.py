@@ -161,7 +161,7 @@ def test_each_command_on_each_page_is_run_or_says_why_not() -> None:
         ("stationkeeper-cups --lisen 0.0.0.0:1", "exits"),
     ],
 )
-def test_what_our_programs_do_not_take_is_found(command: str, told: str) -> None:
+def test_a_flag_that_our_programs_do_not_take_is_found(command: str, told: str) -> None:
     (words,) = ours(command)
 
     assert told in problem(words) or problem(words) == "it exits"

@@ -51,7 +51,7 @@ OF_WRITES = (
     Kind.UNANSWERED,
     Kind.HELD,
 )
-# Nobody can have written before what does not exist yet.
+# Another writer cannot change an object that does not exist yet.
 OF_CREATIONS = tuple(kind for kind in OF_WRITES if kind is not Kind.CONFLICT)
 OF_WATCHES = (Kind.WATCH_LATE, Kind.WATCH_GONE, Kind.WATCH_FAILED)
 OF_LINES = (

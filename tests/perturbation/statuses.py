@@ -75,7 +75,7 @@ class Statuses:
             threading.Thread(target=self._follow, args=(plural, path, version), name=plural, daemon=True).start()
 
     def _follow(self, plural: str, path: str, version: str) -> None:
-        # The API server ends, and with it the stage.
+        # The API server ends, because the stage ends.
         with suppress(OSError, http.client.HTTPException, RequestError, ValueError):
             query = f"watch=1&resourceVersion={version}&timeoutSeconds={_SESSION_SECONDS}"
             for line in self._api.watch(f"{path}?{query}", _SESSION_SECONDS):

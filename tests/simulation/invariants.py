@@ -93,8 +93,8 @@ class Invariants:
     def _waits_for_kubelet(self, pod: Pod, proven: float) -> bool:
         """Return whether a pod may still lack what was proven at a time.
 
-        One that no operator reached since it started serves after a while what its volume has. A kubelet needs some
-        time for what was published meanwhile (docs/adr/0010-the-operator-hands-documents-over.md).
+        A pod that no operator reached since its start serves the documents of its volume after a while. A kubelet needs
+        some time for what was published meanwhile (docs/adr/0010-the-operator-hands-documents-over.md).
         """
         if pod.state is None or pod.state.is_latest.is_set():
             return False

@@ -68,7 +68,7 @@ class Moments:
 
         self._run.client.on_tell = on_tell
         if chance.random() < 0.7:
-            # It has the documents of its start, and does not know later ones.
+            # The pod has the documents of its start, and knows no later ones.
             pods = self._run.pods
             again = chance.choice(pods.pods)
             pods.kill(again)

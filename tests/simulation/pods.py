@@ -315,7 +315,7 @@ class SimulatedPodClient(PodClient):
             refused,
             None,
             HandoverState(reached.instance, state.is_latest.is_set(), self._moment()),
-            kept=state.kept,
+            kept=state.kept_generations,
         )
         await self._way(reached)
         return answer

@@ -10,6 +10,7 @@ import pytest
 
 from stationkeeper_tools.kept_connections import KeptConnections
 from stationkeeper_tools.sample_pki import KeyPair, make_root, make_server
+from tests.waiting import wait_for
 
 SECONDS = 20.0
 ROOT_NAME = "API server"
@@ -30,10 +31,13 @@ class Server:
         answers: the number of answers on each next connection.
         connections: the number of accepted connections.
         requests: the number of read requests.
+        ended: the number of connections that it closed.
+        reads_one_more: whether it reads another request, without an answer, before it closes a connection.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.answers, self.connections, self.requests = [99], 0, 0
+        self.answers, self.connections, self.requests, self.ended = [99], 0, 0, 0
+        self.reads_one_more = False
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate, key = pairs()[1].write(folder, "server")
         self._context.load_cert_chain(certificate, key)
@@ -65,6 +69,9 @@ class Server:
                 if not self._read(connection):
                     return
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            if self.reads_one_more:
+                self._read(connection)
+        self.ended += 1
 
     def _read(self, connection: ssl.SSLSocket) -> bool:
         head = b""
@@ -111,6 +118,42 @@ def test_what_a_new_connection_finds_is_told(server: Server, connections: KeptCo
     with pytest.raises(OSError):
         connections.get("/", {})
     assert server.connections == 2
+
+
+def test_what_changes_something_goes_over_a_connection_that_was_just_used(
+    server: Server, connections: KeptConnections
+) -> None:
+    assert connections.get("/", {})[1] == b"ok"
+    assert [connections.send_once("DELETE", "/", {}, None)[1] for _ in range(5)] == [b"ok"] * 5
+    assert (server.connections, server.requests) == (1, 6)
+
+
+def test_what_changes_something_goes_over_a_new_connection_where_the_server_closed_the_last_one(
+    server: Server, connections: KeptConnections
+) -> None:
+    server.answers = [2, 99]
+    for _ in range(2):
+        connections.send_once("DELETE", "/", {}, None)
+    wait_for(lambda: server.ended == 1, "the server closed it")
+    assert connections.send_once("DELETE", "/", {}, None)[1] == b"ok"
+    assert (server.connections, server.requests) == (2, 3)
+
+
+def test_what_changes_something_goes_over_a_new_connection_where_the_last_one_was_not_used_for_long(
+    server: Server, connections: KeptConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections.get("/", {})
+    monkeypatch.setattr("stationkeeper_tools.kept_connections._CERTAINLY_OPEN_SECONDS", 0.0)
+    assert connections.send_once("DELETE", "/", {}, None)[1] == b"ok"
+    assert server.connections == 2
+
+
+def test_what_changes_something_is_sent_once(server: Server, connections: KeptConnections) -> None:
+    server.answers, server.reads_one_more = [1], True
+    connections.get("/", {})
+    with pytest.raises(OSError):
+        connections.send_once("DELETE", "/", {}, None)
+    assert (server.connections, server.requests) == (1, 2)
 
 
 def test_threads_that_ask_at_once_have_each_a_connection_and_few_are_kept(

@@ -49,7 +49,6 @@ class ApiClient:
     """
 
     def __init__(self, kubeconfig: Path, seconds: float = _TIMEOUT_SECONDS) -> None:
-        self._seconds = seconds
         content = yaml.safe_load(kubeconfig.read_text())
         cluster = content["clusters"][0]["cluster"]
         self._netloc = urlsplit(cluster["server"]).netloc
@@ -131,10 +130,6 @@ class ApiClient:
         if method == "GET" and body is None:
             read, content = self._kept.get(path, headers)
             return Answer(read.status, read.headers, content)
-        connection = http.client.HTTPSConnection(self._netloc, timeout=self._seconds, context=self._context)
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
-        finally:
-            connection.close()
+        written = None if body is None else json.dumps(body)
+        read, content = self._kept.send_once(method, path, headers, written)
+        return Answer(read.status, read.headers, content)

@@ -10,7 +10,7 @@ from pathlib import Path
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
 
 LOG_TAIL_BYTES = 4096
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.05
 
 
 class ManagedProcess:
@@ -83,7 +83,7 @@ class ManagedProcess:
         """Wait until `predicate` holds.
 
         Args:
-            predicate: asked every 20 ms; what it raises is passed on.
+            predicate: asked every 50 ms; what it raises is passed on.
             seconds: the longest time to wait.
             what: what `predicate` asks, for messages, such as "etcd is ready".
 

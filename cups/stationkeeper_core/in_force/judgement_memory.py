@@ -22,14 +22,14 @@ MAX_VOUCHED = 4_096
 MAX_OTHERS = 256
 MAX_BYTES = 8 * 1024 * 1024
 """Bytes of the end-entity certificates of each kind: most have less than 1 KiB, one may have 16 KiB."""
-_VIEWS = 2
+_CHAINS_OF_ONE = 2
 """The cached chains of one end-entity certificate: what OpenSSL shows in the handshake, and the whole chain."""
 
 
 _replace = msgspec.structs.replace
 
 
-class _Kept:
+class _CachedJudgement:
     """A judgement, and the number of the last snapshot in which it has the same scope."""
 
     __slots__ = ("judgement", "seen")
@@ -56,7 +56,10 @@ class JudgementMemory:
     def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS, size: int = MAX_BYTES) -> None:
         self._bounds = {True: vouched, False: others}
         self._size = size
-        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, _Kept]]] = {True: OrderedDict(), False: OrderedDict()}
+        self._cached: dict[bool, OrderedDict[bytes, dict[bytes, _CachedJudgement]]] = {
+            True: OrderedDict(),
+            False: OrderedDict(),
+        }
         self._bytes = {True: 0, False: 0}
         self._trust: TrustGeneration | None = None
         # A number is enough: a reference to the snapshot in each judgement would keep old snapshots alive.
@@ -64,7 +67,7 @@ class JudgementMemory:
         self._number = 0
 
     def __len__(self) -> int:
-        return sum(len(views) for kept in self._kept.values() for views in kept.values())
+        return sum(len(chains) for cached in self._cached.values() for chains in cached.values())
 
     def judge(
         self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
@@ -102,7 +105,7 @@ class JudgementMemory:
         if certificate.leaf.der != presented[0]:
             loaded = None
         judgement = _without_large_parts(judge(certificate, snapshot.trust, scope, now, loaded))
-        self._keep(leaf, chain, _Kept(judgement, self._number))
+        self._keep(leaf, chain, _CachedJudgement(judgement, self._number))
         return judgement
 
     def cached(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
@@ -117,8 +120,8 @@ class JudgementMemory:
 
     def clear(self) -> None:
         """Drop all cached judgements."""
-        for kept in self._kept.values():
-            kept.clear()
+        for cached in self._cached.values():
+            cached.clear()
         self._bytes = {True: 0, False: 0}
 
     def _set_snapshot(self, snapshot: Snapshot) -> None:
@@ -127,7 +130,7 @@ class JudgementMemory:
             self._snapshot = snapshot
             self._number += 1
 
-    def _if_valid(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def _if_valid(self, known: _CachedJudgement | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
         if snapshot is not self._snapshot:
             self._set_snapshot(snapshot)
         if known is None or not known.judgement.is_valid_at(now):
@@ -139,43 +142,43 @@ class JudgementMemory:
             known.seen = self._number
         return judgement
 
-    def _find(self, leaf: bytes, chain: bytes) -> _Kept | None:
+    def _find(self, leaf: bytes, chain: bytes) -> _CachedJudgement | None:
         for vouched in (True, False):
-            kept = self._kept[vouched]
-            views = kept.get(leaf)
-            if views is not None and chain in views:
-                kept.move_to_end(leaf)
-                return views[chain]
+            cached = self._cached[vouched]
+            chains = cached.get(leaf)
+            if chains is not None and chain in chains:
+                cached.move_to_end(leaf)
+                return chains[chain]
         return None
 
-    def _keep(self, leaf: bytes, chain: bytes, kept_judgement: _Kept) -> None:
+    def _keep(self, leaf: bytes, chain: bytes, cached_judgement: _CachedJudgement) -> None:
         # Chains with a known end-entity certificate use the space of vouched ones.
-        vouched = kept_judgement.judgement.vouched or leaf in self._kept[True]
-        views = self._take(leaf, vouched=vouched)
-        views.pop(chain, None)
-        while len(views) >= _VIEWS:
-            views.pop(next(iter(views)))
-        views[chain] = kept_judgement
-        self._kept[vouched][leaf] = views
-        self._bytes[vouched] += _size(leaf, views)
+        vouched = cached_judgement.judgement.vouched or leaf in self._cached[True]
+        chains = self._take(leaf, vouched=vouched)
+        chains.pop(chain, None)
+        while len(chains) >= _CHAINS_OF_ONE:
+            chains.pop(next(iter(chains)))
+        chains[chain] = cached_judgement
+        self._cached[vouched][leaf] = chains
+        self._bytes[vouched] += _size(leaf, chains)
         if vouched:
             self._take(leaf, vouched=False)
-        kept = self._kept[vouched]
-        while len(kept) > self._bounds[vouched] or self._bytes[vouched] > self._size:
-            self._take(next(iter(kept)), vouched=vouched)
+        cached = self._cached[vouched]
+        while len(cached) > self._bounds[vouched] or self._bytes[vouched] > self._size:
+            self._take(next(iter(cached)), vouched=vouched)
 
-    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
+    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _CachedJudgement]:
         """Remove and return the judgements of an end-entity certificate."""
-        views = self._kept[vouched].pop(leaf, None)
-        if views is None:
+        chains = self._cached[vouched].pop(leaf, None)
+        if chains is None:
             return {}
-        self._bytes[vouched] -= _size(leaf, views)
-        return views
+        self._bytes[vouched] -= _size(leaf, chains)
+        return chains
 
 
-def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
-    """Return the bytes of end-entity certificates in `views`; one in an unusual encoding counts twice."""
-    ders = [each.judgement.certificate.leaf.der for each in views.values()]
+def _size(leaf: bytes, chains: dict[bytes, _CachedJudgement]) -> int:
+    """Return the bytes of end-entity certificates in `chains`; one in an unusual encoding counts twice."""
+    ders = [each.judgement.certificate.leaf.der for each in chains.values()]
     return len(leaf) * len(ders) + sum([len(der) for der in ders if der != leaf])
 
 

@@ -69,13 +69,13 @@ class Holdings:
             StationkeeperError: with a reason of `Fault.LOAD`; the state in force does not change.
         """
         header, payload = open_document(document, value)
-        held, floor = self._held(document), self.floors.get(document, 0)
-        if held is None and header.generation < floor:
+        current, floor = self._in_force(document), self.floors.get(document, 0)
+        if current is None and header.generation < floor:
             raise OlderGenerationError(document, header.generation, floor)
-        if held is not None:
-            if header.generation < held.generation:
-                raise OlderGenerationError(document, header.generation, held.generation)
-            if (header.generation, header.sha256) == (held.generation, held.sha256):
+        if current is not None:
+            if header.generation < current.generation:
+                raise OlderGenerationError(document, header.generation, current.generation)
+            if (header.generation, header.sha256) == (current.generation, current.sha256):
                 return self
         if document == TRUST:
             return replace(self, trust=_trust(decode_trust(header, payload), header, self.trust))
@@ -85,13 +85,13 @@ class Holdings:
     @property
     def missing(self) -> tuple[str, ...]:
         """The documents that are still missing."""
-        return tuple(document for document in self.layout.documents if self._held(document) is None)
+        return tuple(document for document in self.layout.documents if self._in_force(document) is None)
 
     @property
     def generations(self) -> dict[str, int]:
         """The generation of each document in force."""
-        held = ((document, self._held(document)) for document in self.layout.documents)
-        return {document: each.generation for document, each in held if each is not None}
+        in_force = ((document, self._in_force(document)) for document in self.layout.documents)
+        return {document: each.generation for document, each in in_force if each is not None}
 
     @cached_property
     def snapshot(self) -> Snapshot | None:
@@ -101,7 +101,7 @@ class Holdings:
         buckets = tuple(self.buckets[document] for document in self.layout.registry)
         return Snapshot(self.trust, GatewayRegistry(buckets))
 
-    def _held(self, document: str) -> TrustGeneration | RegistryBucket | None:
+    def _in_force(self, document: str) -> TrustGeneration | RegistryBucket | None:
         return self.trust if document == TRUST else self.buckets.get(document)
 
 

@@ -292,8 +292,8 @@ def decode_registry(document: str, payload: bytes) -> RegistryDocument:
     """
     content = _content(document, payload, RegistryDocument)
     check = bucket_check(document, content)
-    held: tuple[RegisteredGateway | ReservedEUI, ...] = (*content.gateways, *content.reserved)
-    for each in held:
+    records: tuple[RegisteredGateway | ReservedEUI, ...] = (*content.gateways, *content.reserved)
+    for each in records:
         check(each)
     return content
 

@@ -31,12 +31,12 @@ class ConnectionLimits:
     Attributes:
         connections: the maximum of connections that have begun their handshake. Above it, the oldest one with a
             finished handshake is closed, while there are not too many handshakes.
-        handshakes: the maximum of connections in their handshake. Above it, a new one closes one of a network that has
-            more, or the oldest one if that is old enough.
+        handshakes: the maximum of connections in their handshake. Above it, a new handshake closes an older one: one of
+        a network with more handshakes, or the oldest of all if it has lasted long enough.
         waiting: the maximum of connections before their handshake, including silent ones. Above it, the oldest one of
             the network with the most is closed.
-        connections_per_certificate: the maximum per certificate. Above it, its oldest one is closed: a gateway has one
-            connection and uses the newest one.
+        connections_per_certificate: the maximum of connections of one certificate. Above it, its oldest connection is
+        closed: a gateway uses only its newest one.
         handshake_seconds: the time for the first byte of a client, and again from its turn to the end of the handshake.
         waiting_seconds: the maximum time until the turn of a client.
         closing_seconds: the time for a client to read the end of its connection.

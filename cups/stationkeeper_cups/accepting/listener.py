@@ -378,8 +378,8 @@ class Listener:
             if isinstance(makes_room, TLSTransport):
                 makes_room.time_out(CLOSED_TO_MAKE_ROOM)
         elif len(self._connections) >= self._limits.connections and self._settled:
-            # A gateway sends its request at once, so the oldest connection is not one that still needs its place.
-            # Without this, a tenant with many certificates (or any client, if none is required) could take every place.
+            # A gateway sends its request at once, so the oldest connection no longer needs its place. Without this, a
+            # tenant with many certificates (or any client, if none is required) could take every place.
             next(iter(self._settled)).abort()
         transport = TLSTransport(self._loop, arrival.hand_over(), arrival.peer, self)
         self._connections.add(transport)

@@ -1,7 +1,7 @@
 """The trusted proxies: each connects from a configured network and proves a configured name by a configured CA.
 
-A network alone is not enough. Certificates are not secret, and with `x-forwarded-client-cert` a trusted proxy can act
-as any gateway; and the proxies of a cluster share their networks with its other pods.
+A network alone is not enough: the proxies of a cluster share their networks with its other pods. And a client that
+counts as a proxy can act as any gateway, because certificates are not secret.
 """
 
 import logging

@@ -58,10 +58,10 @@ class ServerCertificate:
     def admit(self, credentials: ServerCredentials) -> None:
         """Refuse credentials that gateways would not accept, while they accept those in force.
 
-        If gateways do not accept those in force either, everything is admitted.
+        If gateways do not accept the credentials in force either, all credentials are admitted.
 
         Raises:
-            StationkeeperError: `ServerCertificateInvalid`, it is not valid now; or `ServerRootChanged`.
+            StationkeeperError: `ServerCertificateInvalid` if the certificate is not valid now; `ServerRootChanged`.
         """
         chain = _chain(credentials)
         if not self._in_force or not self._is_valid():

@@ -128,7 +128,7 @@ class ServingState:
         return self._state.holdings.generations
 
     @property
-    def kept(self) -> dict[str, int]:
+    def kept_generations(self) -> dict[str, int]:
         """The generation that each missing document had before a restart; an older one is refused."""
         holdings = self._state.holdings
         return {each: holdings.floors[each] for each in holdings.missing if each in holdings.floors}
@@ -172,8 +172,8 @@ class ServingState:
 
     def compare(self, latest: Mapping[str, int]) -> frozenset[str]:
         """Take in the latest generations; return the documents that are older here."""
-        held = self.generations
-        older = frozenset(document for document, number in latest.items() if held.get(document, -1) < number)
+        in_force = self.generations
+        older = frozenset(document for document, number in latest.items() if in_force.get(document, -1) < number)
         if not older:
             self.is_latest.set()
         return older

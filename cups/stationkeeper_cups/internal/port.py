@@ -195,8 +195,8 @@ class InternalPort:
                 return
             await self._serve_tls(served)
         except OSError as error:
-            # Not logged: any pod of the cluster can make a handshake fail. The frames of the error refer to it and to
-            # the buffers of the connection, which would stay until the garbage collection.
+            # Not logged: any pod of the cluster can make a handshake fail. The frames of the error refer to the error
+            # and to the buffers of the connection: both would stay until the garbage collection.
             traceback.clear_frames(error.__traceback__)
 
     async def _serve_tls(self, served: _ServedConnection) -> None:
@@ -215,7 +215,7 @@ class InternalPort:
                 await asyncio.sleep(_CHECK_SECONDS)
         finally:
             _reset_on_close(served.connection)
-            # Python before 3.11.4 cannot abort what has ended: its transport then has no TLS any more.
+            # Python before 3.11.4 cannot abort a connection that has ended: the transport then has no TLS any more.
             with contextlib.suppress(AttributeError):
                 transport.abort()
 

@@ -149,7 +149,7 @@ class _Routes:
         }
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if state.missing:
-            answer |= {"secretsMissing": state.secrets_missing, "kept": state.kept}
+            answer |= {"secretsMissing": state.secrets_missing, "kept": state.kept_generations}
         if self._handed_over.is_open:
             instance, is_latest = self._sources.observations.instance, state.is_latest.is_set()
             answer["handover"] = {"instance": instance, "isLatest": is_latest, "moment": moment_ms()}

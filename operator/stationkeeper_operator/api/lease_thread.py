@@ -46,7 +46,7 @@ class LeaseThread:
         self._timing = timing
         self._main: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._held: Leadership | None = None
+        self._leadership: Leadership | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._done: asyncio.Event | None = None
         self._announced = ""
@@ -55,9 +55,14 @@ class LeaseThread:
     @property
     def is_leading(self) -> bool:
         """Whether it is certain that this process holds the Lease, in the term that was announced to the main loop."""
-        held = self._held
+        leadership = self._leadership
         # If a term ended and another one began while the main loop was busy, the main loop must learn of both first.
-        return held is not None and self._announced != "" and held.is_leading and held.term == self._announced
+        return (
+            leadership is not None
+            and self._announced != ""
+            and leadership.is_leading
+            and leadership.term == self._announced
+        )
 
     @property
     def term(self) -> str:
@@ -104,13 +109,13 @@ class LeaseThread:
 
     async def _hold(self) -> None:
         async with self._connect() as api:
-            held = Leadership(
+            leadership = Leadership(
                 api, self._namespace, self._identity, changed=self._changed_in_thread, timing=self._timing
             )
-            self._held, self._done = held, asyncio.Event()
-            self._renewing = asyncio.create_task(held.run())
+            self._leadership, self._done = leadership, asyncio.Event()
+            self._renewing = asyncio.create_task(leadership.run())
             self._loop = asyncio.get_running_loop()
-            await _first_of(held.tried, self._renewing)
+            await _first_of(leadership.tried, self._renewing)
             self._in_main(self.tried.set)
             done = asyncio.create_task(self._done.wait())
             await asyncio.wait({done, self._renewing}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,12 +124,12 @@ class LeaseThread:
             await done
 
     async def _release(self) -> None:
-        assert self._held is not None  # noqa: S101 - both are set before the loop is
+        assert self._leadership is not None  # noqa: S101 - both are set before the loop is
         assert self._done is not None  # noqa: S101
         self._stop_renewing()
         if self._renewing is not None:
             await asyncio.wait({self._renewing})
-        await self._held.release()
+        await self._leadership.release()
         self._done.set()
 
     def _stop_renewing(self) -> None:
@@ -132,8 +137,8 @@ class LeaseThread:
             self._renewing.cancel()
 
     def _changed_in_thread(self) -> None:
-        assert self._held is not None  # noqa: S101 - `_held` calls this method
-        term = self._held.term if self._held.is_leading else ""
+        assert self._leadership is not None  # noqa: S101 - `_leadership` calls this method
+        term = self._leadership.term if self._leadership.is_leading else ""
         self._in_main(lambda: self._announce(term))
 
     def _announce(self, term: str) -> None:

@@ -8,10 +8,10 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     """Return the patch that turns `before` into `after`, with only the differences; null removes a field."""
     patch: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
-        held = before.get(name)
-        if isinstance(held, dict) and isinstance(value, dict):
-            if held != value:
-                patch[name] = merge_patch(held, value)
-        elif held != value:
+        earlier = before.get(name)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            if earlier != value:
+                patch[name] = merge_patch(earlier, value)
+        elif earlier != value:
             patch[name] = value
     return patch

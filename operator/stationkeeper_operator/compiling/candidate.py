@@ -63,14 +63,14 @@ class Candidate(Generic[R]):
 class Problems:
     """Collects the problems of one spec, so that an invalid part does not hide problems of the others."""
 
-    found: list[StationkeeperError] = field(default_factory=list)
+    errors: list[StationkeeperError] = field(default_factory=list)
 
     def attempt(self, read: Callable[[], T]) -> T | None:
         """Return the result of `read`; if it raises, collect the error and return None."""
         try:
             return read()
         except StationkeeperError as error:
-            self.found.append(error)
+            self.errors.append(error)
             return None
 
     def attempt_each(self, read: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
@@ -81,7 +81,7 @@ class Problems:
     @property
     def refusal(self) -> StationkeeperError | None:
         """All problems as one error, with the reason of the first; a private key comes first."""
-        ranked = sorted(self.found, key=lambda each: each.reason != Reason.PRIVATE_KEY_IN_TRUSTED_CA)
+        ranked = sorted(self.errors, key=lambda each: each.reason != Reason.PRIVATE_KEY_IN_TRUSTED_CA)
         if not ranked:
             return None
         return StationkeeperError(ranked[0].reason, "; ".join(each.detail for each in ranked[:_SHOWN]))

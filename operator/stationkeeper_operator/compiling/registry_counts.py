@@ -174,10 +174,10 @@ def _with_count(
     lacking: set[Key] = set()
     for number, name in enumerate(layout.registry):
         # The records that take over were never in force in this document, and may be too large for it.
-        held = in_force.get(name)
+        document_in_force = in_force.get(name)
         document, payload = _copied_document(
             desired.get(name, RegistryDocument(bucket=number)),
-            held if isinstance(held, RegistryDocument) else None,
+            document_in_force if isinstance(document_in_force, RegistryDocument) else None,
             release_namespace,
         )
         documents[name], payloads[name] = document, payload
@@ -211,7 +211,7 @@ def _copied_document(
         if each.eui in contested:
             reserved = ReservedEUI(eui=each.eui, namespace=each.namespace, uid=each.uid, rank=each.rank)
             kept[each.eui, each.namespace] = reserved
-    bucket = Bucket(kept=kept, contested=contested)
+    bucket = Bucket(kept_reservations=kept, contested=contested)
     contents = Contents(
         [_candidate(each, before.get(each.uid)) for each in desired.gateways],
         lambda records, omission: bucket.document(desired.bucket, records, omission),
@@ -263,8 +263,8 @@ def _contested(document: RegistryDocument) -> set[str]:
 def _missing_records(desired: RegistryDocument | None, document: Document) -> set[Key]:
     if desired is None or not isinstance(document, RegistryDocument):
         return set()
-    held = {each.uid: each for each in document.gateways}
-    return {Key(GATEWAY, each.namespace, each.name) for each in desired.gateways if held.get(each.uid) != each}
+    by_uid = {each.uid: each for each in document.gateways}
+    return {Key(GATEWAY, each.namespace, each.name) for each in desired.gateways if by_uid.get(each.uid) != each}
 
 
 def _with_copies(

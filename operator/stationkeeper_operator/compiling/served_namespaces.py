@@ -64,11 +64,11 @@ def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> b
 
 
 def common_serves(
-    held: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
+    in_force: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
 ) -> tuple[ServedNamespace, ...]:
     """Return the namespaces and EUIs that both serve, sorted by namespace."""
     common: dict[str, set[EUIRange]] = {}
-    for one in held:
+    for one in in_force:
         for other in listed:
             if ALL_NAMESPACES not in {one.namespace, other.namespace} and one.namespace != other.namespace:
                 continue

@@ -18,7 +18,7 @@ ANNOTATION = "stationkeeper.io/generation"
 
 _MAX_DIGITS = 20
 _FURTHEST_MS = 86_400_000
-"""A hostile pod must not use up the numbers with a far future generation."""
+"""How far a reported generation may be ahead of the clock: a hostile pod must not use up the numbers."""
 
 
 class _Header(msgspec.Struct):

@@ -165,7 +165,7 @@ def _condition(present: Condition | None, kind: str, fact: Fact, generation: int
     unchanged = present is not None and present.status == status and present.last_transition_time
     message = message[:MAX_MESSAGE]
     if unchanged and present and (present.reason, present.observed_generation) == (reason, generation):
-        # Another duration alone is no reason to write: each operator measures something else.
+        # Another duration alone is no reason to write: each operator measures a different one.
         message = present.message if _timeless(present.message) == _timeless(message) else message
     return {
         "type": kind,

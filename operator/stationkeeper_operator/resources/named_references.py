@@ -69,7 +69,7 @@ def admitting_references(resource: Resource) -> frozenset[Reference]:
 
 
 def _uses_only_defaults(resource: Resource) -> bool:
-    """Return whether a resource is a Gateway with nothing but an EUI, as most of very many are: it names no object."""
+    """Return whether a resource is a Gateway with only an EUI, like most of very many: it names no object."""
     if not isinstance(resource, Gateway):
         return False
     spec = resource.spec

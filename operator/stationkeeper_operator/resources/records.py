@@ -122,76 +122,69 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
         return (self.creation_timestamp, self.uid)
 
 
-class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The common fields of the resources.
+
+    Attributes:
+        KIND: the kind of the resource.
+        metadata: of the object.
+        problem: why there is no spec; empty if there is one.
+        status: the present one.
+        key: the identity.
+    """
+
+    KIND: ClassVar[str]
+
+    metadata: Metadata
+    problem: str = ""
+    status: Status = Status()
+    key: Key = _NO_KEY
+
+    def __post_init__(self) -> None:
+        """Make the identity once: many collections hold it."""
+        msgspec.structs.force_setattr(self, "key", Key(self.KIND, self.metadata.namespace, self.metadata.name))
+
+
+class TrustedCA(_Record, frozen=True, kw_only=True):
     """A TrustedCA.
 
     Attributes:
-        metadata: of the object.
         spec: None if it cannot be decoded.
-        problem: why there is no spec; empty if there is one.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
-        status: the present one.
-        key: the identity.
     """
 
-    metadata: Metadata
+    KIND = TRUSTED_CA
+
     spec: TrustedCASpec | None
-    problem: str = ""
     suspended: bool = False
-    status: Status = Status()
-    key: Key = _NO_KEY
-
-    def __post_init__(self) -> None:
-        """Make the identity once: many collections hold it."""
-        msgspec.structs.force_setattr(self, "key", Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name))
 
 
-class Gateway(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Gateway(_Record, frozen=True, kw_only=True, gc=False):
     """A Gateway.
 
     Attributes:
-        metadata: of the object.
         spec: None if it cannot be decoded.
-        problem: why there is no spec; empty if there is one.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
-        status: the present one.
-        key: the identity.
     """
 
-    metadata: Metadata
+    KIND = GATEWAY
+
     spec: GatewaySpec | None
-    problem: str = ""
     suspended: bool = False
-    status: Status = Status()
-    key: Key = _NO_KEY
-
-    def __post_init__(self) -> None:
-        """Make the identity once: many collections hold it."""
-        msgspec.structs.force_setattr(self, "key", Key(GATEWAY, self.metadata.namespace, self.metadata.name))
 
 
-class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayDefaults(_Record, frozen=True, kw_only=True):
     """The defaults of the Gateways of a namespace.
 
     Attributes:
-        metadata: of the object.
         spec: None if it cannot be decoded.
-        problem: why there is no spec; empty if there is one.
         suspended: always false; other resources have this attribute too.
-        status: the present one.
-        key: the identity.
     """
 
-    metadata: Metadata
-    spec: GatewayDefaultsSpec | None
-    problem: str = ""
-    suspended: ClassVar[bool] = False
-    status: Status = Status()
-    key: Key = _NO_KEY
+    KIND = GATEWAY_DEFAULTS
 
-    def __post_init__(self) -> None:
-        """Make the identity once: many collections hold it."""
-        msgspec.structs.force_setattr(self, "key", Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name))
+    spec: GatewayDefaultsSpec | None
+    suspended: ClassVar[bool] = False
 
 
 Resource = TrustedCA | Gateway | GatewayDefaults

@@ -59,20 +59,20 @@ class CertificateUsage:
             at: the time, aware.
             is_ca: whether the gateway's certificate is a CA.
         """
-        held = self._used.get(uid)
-        if held is None or held[0] != authority:
+        used = self._used.get(uid)
+        if used is None or used[0] != authority:
             self.remove(uid)
             self._users.setdefault(authority, set()).add(uid)
         self._used[uid] = (authority, at, is_ca)
 
     def remove(self, uid: str) -> None:
         """Record that the Gateway `uid` no longer exists, or was accepted without a certificate."""
-        held = self._used.pop(uid, None)
-        if held is not None:
-            users = self._users[held[0]]
+        used = self._used.pop(uid, None)
+        if used is not None:
+            users = self._users[used[0]]
             users.discard(uid)
             if not users:
-                del self._users[held[0]]
+                del self._users[used[0]]
 
     def read_status(self, resource: TrustedCA) -> None:
         """Read the unregistered gateways from the status of a TrustedCA."""

@@ -78,7 +78,7 @@ class Enforcement:
         self._served: frozenset[int] = frozenset()
         self._unloaded: list[Step] | None = None
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
-        # No report proves these: their resources are being added, or a turn still has to say what of it must change.
+        # No report proves these yet: their resources are still being added, or a turn must still name its resources.
         self._open: set[Step] = set()
         self._was_noted = False  # Whether a turn changed what is unwritten since the last round.
         # The conditions that named an unwritten document, and whether the resource must leave this document.
@@ -106,7 +106,7 @@ class Enforcement:
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest(name)}
         for document, generation in unknown.items():
-            # A restored Secret may have an earlier resource of a name. At the start, no verdict is there to be shown.
+            # A restored Secret may have an earlier resource of the same name. At the start, no verdict is shown yet.
             if document in self._known:
                 self._open.add(Step(document, generation))
             self._replace_base(Step(document, generation))
@@ -128,8 +128,8 @@ class Enforcement:
     def replaced(self, step: Step) -> None:
         """Record that a document was written and that its earlier content is not known, for example because of damage.
 
-        So the changed records are not known either. The step is one of all resources of the document, including those
-        that it no longer holds.
+        So the changed records are not known either, and the step counts for all resources of the document, including
+        those that it no longer has.
         """
         self._replace_base(step)
 
@@ -153,7 +153,7 @@ class Enforcement:
             removed: the resources whose records were removed.
 
         Yields:
-            Between parts. The caller must take all of them; before that, no report proves the step.
+            None, between parts of the work. The caller must take all of them; before that, no report proves the step.
         """
         base = self._base.setdefault(step.document, step)
         known = self._known.get(step.document, Generations(0))
@@ -247,17 +247,17 @@ class Enforcement:
         for step in steps:
             if step in self._open:
                 continue
-            held = self._facts.get(step)
+            earlier = self._facts.get(step)
             if step.document not in loading:
                 count = _count(step.document)
                 loading[step.document] = [pod for pod in pods if count in {0, pod.buckets}]
             fact = step_fact(step, self._known.get(step.document, Generations(0)), loading[step.document], now)
-            if held is not None and held.status == _TRUE and fact.status != _FALSE:
+            if earlier is not None and earlier.status == _TRUE and fact.status != _FALSE:
                 continue
-            if fact != held:
+            if fact != earlier:
                 self._facts[step] = fact
                 changed.append(step)
-                if fact.status == _TRUE or (held is not None and held.status == _TRUE):
+                if fact.status == _TRUE or (earlier is not None and earlier.status == _TRUE):
                     proofs.append(step)
         return changed, proofs
 

@@ -125,8 +125,8 @@ def merged(present: GatewayObservation, seen: Observation, *, keep_not_convergin
 
 def _has_proven_refusal(found: GatewayObservation) -> bool:
     """Return whether the gateway itself was refused since its last visit; a mere claim must not hide that."""
-    held = found.last_refusal
-    return held is not None and not held.claimed and (found.last_seen is None or held.time > found.last_seen)
+    refusal = found.last_refusal
+    return refusal is not None and not refusal.claimed and (found.last_seen is None or refusal.time > found.last_seen)
 
 
 def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:

@@ -226,11 +226,11 @@ class ObservedState:
         if not isinstance(resource, Gateway) or resource.metadata.uid != uid:
             return None
         unwritten = self._unwritten.get(uid)
-        held = unwritten.observed if unwritten is not None else shown_in(resource)
-        if held.delivery is None:
+        observed = unwritten.observed if unwritten is not None else shown_in(resource)
+        if observed.delivery is None:
             return None
         self._stuck_at.pop(uid, None)
-        self._unwritten[uid] = _Unwritten(msgspec.structs.replace(held, delivery=_ALL_PENDING), due=True)
+        self._unwritten[uid] = _Unwritten(msgspec.structs.replace(observed, delivery=_ALL_PENDING), due=True)
         return key
 
     def _add_unregistered(self, seen: Observation) -> Key | None:

@@ -141,7 +141,8 @@ class RolloutTracker:
             must take all steps.
         """
         for document, generation in generations.items():
-            # Before the first step: a report between two steps must not prove a removal before its first event.
+            # Do this before the first step: otherwise a report between two steps could prove a removal before its first
+            # event.
             self._changes.append(changes[document])
             for _ in self._add_step(Step(document, generation, now), changes[document]):
                 yield ()

@@ -119,7 +119,7 @@ def _lacks(pod: PodReport, step: Step, known: Generations) -> bool:
     A pod that is not ready and has no documents has not opened the port for gateways. A generation above the latest is
     from another writer or an earlier time, or was written just now.
     """
-    held = pod.generations.get(step.document, 0)
-    if not pod.ready and (pod.problem or not held):
+    loaded = pod.generations.get(step.document, 0)
+    if not pod.ready and (pod.problem or not loaded):
         return False
-    return held < step.generation or held > known.latest or held in known.gap
+    return loaded < step.generation or loaded > known.latest or loaded in known.gap

@@ -87,7 +87,7 @@ class PlanWriter:
         first = await self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
-        # Documents of events come first. One batch is written in any case: otherwise, with changes all the time,
+        # Documents of events come first. At least one batch is written: otherwise, while changes come all the time,
         # only reductions would be written.
         order = sorted(rest, key=lambda each: (each not in plan.payloads, each))
         for number, batch in enumerate(batches(order, _AT_ONCE)):

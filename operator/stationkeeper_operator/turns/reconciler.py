@@ -133,7 +133,7 @@ def _add(changes: dict[Key, ResourceChange], later: WorldChanges) -> None:
     for key, (before, after) in later.resources.items():
         earlier = changes.get(key)
         changes[key] = ResourceChange(before if earlier is None else earlier.before, after)
-    # The flow reads the status of a new resource once: it must be the newest one.
+    # The flow reads the status of a new resource only once, so pass on the newest version of the resource.
     for key, resource in later.restated.items():
         if key in changes:
             changes[key] = ResourceChange(changes[key].before, resource)

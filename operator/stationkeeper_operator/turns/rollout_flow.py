@@ -98,8 +98,8 @@ class RolloutFlow:
         self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
     ) -> None:
         """Record which documents a turn could not write."""
-        held = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
-        self._tracker.note_unwritten(documents, held, [each for each in documents if each not in before])
+        unchanged = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
+        self._tracker.note_unwritten(documents, unchanged, [each for each in documents if each not in before])
 
     async def record_removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Record the events on removed trust since the last call.

@@ -103,7 +103,7 @@ class StatusLoop:
         Args:
             judgements: all changed judgements; unchanged ones are allowed.
             deleted: the resources that no longer exist.
-            is_change: whether they come before the backlog; None: yes, unless they are the first ones.
+            is_change: whether they come before the backlog; None: only if they are not the first ones.
         """
         if is_change is None:
             is_change = bool(self._judged)

@@ -139,8 +139,8 @@ class ReferenceIndex:
         """
         if reference not in self._keys:
             return False
-        held = self._known.get(reference)
-        if not deleted and held is not None and held.metadata.resource_version == resource_version:
+        known = self._known.get(reference)
+        if not deleted and known is not None and known.metadata.resource_version == resource_version:
             return False
         self._reports[reference] += 1
         return True

@@ -110,11 +110,7 @@ class ReferenceWatch:
                         if line:
                             version = self._take_in(kind, line) or version
                         elif not version:
-                            # A watch without a version begins with all objects, but does not report deletions.
-                            self._broken()
-                            self._to_begin.discard((kind, *query.values(), namespace))
-                            if not self._to_begin:
-                                self.begun.set()
+                            self._note_begin((kind, *query.values(), namespace))
                         pause = _PAUSE_SECONDS
             except ApiError as error:
                 if error.is_gone or error.is_too_large:
@@ -124,6 +120,13 @@ class ReferenceWatch:
                     _log.info("a watch broke off, starting it again", extra={"fields": fields})
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _note_begin(self, watch: tuple[str | None, ...]) -> None:
+        """Record that a watch began without a version: with all objects, but without the deletions before it."""
+        self._broken()
+        self._to_begin.discard(watch)
+        if not self._to_begin:
+            self.begun.set()
 
     def _take_in(self, kind: str, line: bytes) -> str:
         """Take in a line of a watch; return the version of a bookmark, up to which everything is seen.

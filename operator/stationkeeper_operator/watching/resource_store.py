@@ -81,8 +81,8 @@ class ResourceStore:
         key, version = last.key, _version(last)
         if version > self._listed_version(key):
             self._deleted[key] = max(version, self._deleted.get(key, -1))
-        held = self._resources.get(key)
-        if held is None or _version(held) > version:
+        known = self._resources.get(key)
+        if known is None or _version(known) > version:
             return Change.NOTHING
         self._drop(key)
         return Change.REDUCTION
@@ -110,13 +110,13 @@ class ResourceStore:
         is_older = version < max(self._listed.get(scope, -1), self._begun.pop(scope, -1))
         # Set it now: a late report on a deleted or not yet merged resource must not count meanwhile.
         self._listed[scope] = version
-        held = tuple(self._resources)
-        for key, resource in listed.found.items():
+        keys = tuple(self._resources)
+        for key, resource in listed.items.items():
             yield Change.NOTHING if resource is None else self._merge_item(resource, is_older)
-            listed.found[key] = None
-        for start in range(0, len(held), _IN_ONE_STEP):
-            for key in [each for each in held[start : start + _IN_ONE_STEP] if _in_scope(each, scope)]:
-                if key in listed.found or key not in self._resources:
+            listed.items[key] = None
+        for start in range(0, len(keys), _IN_ONE_STEP):
+            for key in [each for each in keys[start : start + _IN_ONE_STEP] if _in_scope(each, scope)]:
+                if key in listed.items or key not in self._resources:
                     yield Change.NOTHING
                 elif is_older or _version(self._resources[key]) <= version:
                     self._drop(key)

@@ -75,7 +75,7 @@ class Resync:
                 # These objects stay for long. Otherwise each garbage collection during the LIST would look at all of
                 # them again.
                 gc.freeze()
-        count = len(listed.found)
+        count = len(listed.items)
         change = _gravest((*changes, await _in_slices(self._store.merge_steps(listed, version))))
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})

@@ -53,40 +53,40 @@ class StoreChanges:
     @property
     def world(self) -> WorldChanges:
         """The difference; it takes a while to compute if everything is new."""
-        pairs = ((key, ResourceChange(held, self.after.get(key))) for key, held in self.before.items())
+        pairs = ((key, ResourceChange(before, self.after.get(key))) for key, before in self.before.items())
         changed = {key: change for key, change in pairs if change.before is not change.after}
         return WorldChanges(changed, self.referenced, self.restated)
 
 
 class ListInProgress:
-    """The items of a LIST that is being read; they do not count before the merge, except for those of a first one.
+    """The items of a LIST that is being read; they do not count before the merge, except in the first LIST.
 
     Args:
         kind, namespace: what is listed; None for all namespaces.
-        held: the present resources.
+        present: the present resources.
         is_first: whether these resources were never listed before.
     """
 
     def __init__(
-        self, kind: str, namespace: str | None, held: Mapping[Key, Resource], *, is_first: bool = False
+        self, kind: str, namespace: str | None, present: Mapping[Key, Resource], *, is_first: bool = False
     ) -> None:
         self.kind = kind
         self.namespace = namespace
         self.is_first = is_first
-        self.found: dict[Key, Resource | None] = {}
-        self._held = held
+        self.items: dict[Key, Resource | None] = {}
+        self._present = present
 
     def add(self, resource: Resource) -> None:
         """Add an item; an item of a known version takes no memory again."""
-        held = self._held.get(resource.key)
-        same = held is not None and held.metadata.resource_version == resource.metadata.resource_version
-        self.found[resource.key] = None if same else resource
+        known = self._present.get(resource.key)
+        same = known is not None and known.metadata.resource_version == resource.metadata.resource_version
+        self.items[resource.key] = None if same else resource
 
     def is_known(self, key: Key, resource_version: str) -> bool:
         """Return whether the store has a resource in that version."""
-        held = self._held.get(key)
-        return held is not None and held.metadata.resource_version == resource_version
+        known = self._present.get(key)
+        return known is not None and known.metadata.resource_version == resource_version
 
     def add_known(self, keys: Iterable[Key]) -> None:
         """Add items whose version is already known."""
-        self.found.update(dict.fromkeys(keys))
+        self.items.update(dict.fromkeys(keys))

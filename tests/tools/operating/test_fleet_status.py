@@ -39,7 +39,7 @@ STATES = {
     "refused since": (gateway(lastRefusal=REFUSED), GatewayState.REFUSED),
     "refused and never seen": (gateway(lastSeen=None, lastRefusal=REFUSED), GatewayState.REFUSED),
     "refused before": (gateway(lastRefusal={**REFUSED, "time": ago(hours=2)}), GatewayState.FINE),
-    "somebody who claims to be it": (gateway(lastRefusal={**REFUSED, "claimed": True}), GatewayState.FINE),
+    "a client that claims to be it": (gateway(lastRefusal={**REFUSED, "claimed": True}), GatewayState.FINE),
     "not converging": (
         gateway(delivery={"state": "NotConverging", "outstanding": ["LNSURI"]}),
         GatewayState.NOT_CONVERGING,

@@ -19,7 +19,11 @@ def plan(*gateways: FleetResource, old: FleetResource = OLD, new: FleetResource 
 
 def test_the_old_ca_may_be_deleted_when_no_gateway_uses_it() -> None:
     found = plan(by("a", "old"), by("b", "new"))
-    assert ([each.key.name for each in found.by_old], found.by_new, found.may_delete) == (["a"], 1, False)
+    assert ([each.key.name for each in found.gateways_of_old], found.count_of_new, found.may_delete) == (
+        ["a"],
+        1,
+        False,
+    )
 
     assert plan(by("a", "new"), by("b", "new"), gateway("never")).may_delete
 

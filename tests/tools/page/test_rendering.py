@@ -189,7 +189,7 @@ def test_progress_into_force_is_reported_and_the_page_asks_again_by_itself() -> 
     published = [condition("Accepted"), condition("Published", message="Secret x is written")]
     page = Markup(enforcement_page(view_of([gateway(1), gateway(2, conditions=published)]), request()))
     text = " ".join(page.text.split())
-    assert "1 of 2 accepted ones are enforced" in text
+    assert "1 of 2 accepted resources are enforced" in text
     assert "Gateway radio/roof-000002: published, not loaded by every CUPS pod yet, since 3 days ago" in text
     assert ("meta", "content", "5") in page.values
 
@@ -210,7 +210,7 @@ def test_a_page_asks_again_only_where_a_person_says_so(refresh: int | None, expe
             Freshness("the API server", NOW - timedelta(minutes=5), is_complete=True),
             "last heard from the API server 5 min ago",
         ),
-        (Freshness("the API server"), "The API server was not read whole yet"),
+        (Freshness("the API server"), "The API server is not completely read yet"),
         (Freshness("the API server", None, is_complete=False, problem="403 Forbidden"), "403 Forbidden"),
     ],
 )

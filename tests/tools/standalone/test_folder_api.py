@@ -51,7 +51,7 @@ async def test_nothing_is_listed_before_all_is_known(api: FolderApi) -> None:
     with pytest.raises(ApiError) as refused:
         [page async for page in api.pages(resource_path("Gateway", None))]
     assert not refused.value.is_not_found
-    api.known()
+    api.set_known()
 
     pages = [page async for page in api.pages(resource_path("Gateway", None))]
     elsewhere = [page async for page in api.pages(resource_path("Gateway", "elsewhere"))]

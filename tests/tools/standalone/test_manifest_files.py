@@ -9,7 +9,7 @@ from stationkeeper_tools.checking.findings import Finding
 from stationkeeper_tools.checking.manifests import Manifest
 from stationkeeper_tools.checking.resource_schema import schema_findings
 from stationkeeper_tools.standalone import manifest_files
-from stationkeeper_tools.standalone.manifest_files import ManifestFile, ObjectKey, chosen, kept, read_file
+from stationkeeper_tools.standalone.manifest_files import ManifestFile, ObjectKey, chosen, marked_as_kept, read_file
 from tests.tools.manifest_files import REFUSED_BY_THE_SCHEMA, gateway, token_secret, trusted_ca
 
 OTHER = "0123456789ABCDEE"
@@ -149,5 +149,5 @@ def test_an_object_in_two_files_stays_that_of_the_file_that_had_it() -> None:
     assert new[key][0] == "b.yaml"
     assert [(each.file, each.reason) for each in findings] == [("a.yaml", "DuplicateObject")]
 
-    moved, findings = chosen({"a.yaml": second, "b.yaml": kept(first)}, {key: "b.yaml"})
+    moved, findings = chosen({"a.yaml": second, "b.yaml": marked_as_kept(first)}, {key: "b.yaml"})
     assert (moved[key][0], findings) == ("a.yaml", ())

@@ -146,7 +146,7 @@ def test_a_file_being_written_removes_nothing(serving: Serving) -> None:
         for part in (first.rstrip("\n"), f"\n---\n{second[:20]}", second[20:]):
             file.write(part)
             file.flush()
-            # A file that stands still for two seconds is not being written any more.
+            # A file without a change for two seconds counts as written completely.
             until = time.monotonic() + 1
             for _ in range(10):
                 outcomes.add(serving.asks(eui=OTHER))

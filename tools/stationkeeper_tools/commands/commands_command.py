@@ -18,7 +18,7 @@ This page is generated from the commands by `make docs`.
 - Colours and progress bars appear on terminals only. `NO_COLOR=1` switches colours off.
 - `stationkeeper completion bash|zsh|fish` prints the script for your shell.
 - `kubectl stationkeeper COMMAND` does the same: the plugin `kubectl-stationkeeper` is installed too.
-  Where kubectl completes in your shell, it completes these commands too (`kubectl_complete-stationkeeper`).
+  If kubectl completes in your shell, it completes these commands too (`kubectl_complete-stationkeeper`).
 - No command prints a private key or a token.
 
 ## Exit codes

@@ -29,12 +29,12 @@ _OPTIONS = (
     click.option(
         "--manifests",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="The folder that `stationkeeper serve` has, instead of a cluster.",
+        help="The folder of `stationkeeper serve`, instead of a cluster.",
     ),
     click.option(
         "--state",
         type=click.Path(path_type=Path),
-        help="Its state folder. [default: as of `stationkeeper serve`]",
+        help="Its state folder. [default: the same as for `stationkeeper serve`]",
     ),
     click.option("--namespace", "-n", help="Only this namespace. [default: all]"),
     click.option(

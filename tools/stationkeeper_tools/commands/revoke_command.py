@@ -53,7 +53,7 @@ def command(
 
     With an EUI, it is the certificate that this gateway used last; with --cert, the one in a file. Its fingerprint is
     added to spec.revocation of every TrustedCA in view that trusts the same CA; with --serial, the serial number is
-    added. Entries that are there stay. A serial number is not added to a TrustedCA whose CA has the same name but
+    added. Existing entries stay. A serial number is not added to a TrustedCA whose CA has the same name but
     another key: such TrustedCAs are shown.
 
     A folder's files are edited in place; comments stay as they are. In a cluster, another tool that manages the
@@ -71,9 +71,11 @@ def command(
         revocation = _revocation(fleet, eui, serial, cert, ca)
         edit = revocation.undo if undo else revocation.edit
         outcomes = [change(fleet, each, edit, timeout) for each in revocation.trusted_cas]
-    still = [f"{each.key.namespace}/{each.key.name}" for each in revocation.still]
-    if still and output is Output.TEXT:
-        print_text(f"Not changed, with a CA of the same name: {', '.join(still)}. Check whether they trust this CA.")
+    may_still_trust = [f"{each.key.namespace}/{each.key.name}" for each in revocation.may_still_trust]
+    if may_still_trust and output is Output.TEXT:
+        print_text(
+            f"Not changed, with a CA of the same name: {', '.join(may_still_trust)}. Check whether they trust this CA."
+        )
     done = f"revocation of {revocation.entry} taken back" if undo else f"revoked {revocation.entry}"
     return tell(
         outcomes,
@@ -82,7 +84,7 @@ def command(
         entry=revocation.entry,
         list=".".join(("spec", *revocation.path)),
         undo=undo,
-        stillTrustedBy=still,
+        stillTrustedBy=may_still_trust,
     )
 
 

@@ -98,9 +98,9 @@ def _fields(progress: Rotation, *, is_deleted: bool) -> dict[str, Any]:
                 "eui": each.spec.get("eui"),
                 "lastSeen": each.status.get("lastSeen"),
             }
-            for each in progress.by_old
+            for each in progress.gateways_of_old
         ],
-        "byNew": progress.by_new,
+        "byNew": progress.count_of_new,
         "unregistered": list(progress.unregistered),
         "mayDelete": progress.may_delete,
         "deleted": is_deleted,
@@ -111,14 +111,14 @@ def _lines(progress: Rotation, key: ResourceName, *, delete: bool) -> Iterator[s
     for each in progress.steps:
         mark = coloured("done", Colour.GOOD) if each.is_done else coloured("TODO", Colour.BAD, bold=True)
         yield f"  {mark}  {each.name}" + ("" if each.is_done else f": {each.todo}")
-    total = progress.by_new + len(progress.by_old)
-    share = f" ({100 * progress.by_new // total} %)" if total else ""
-    yield f"{progress.by_new} of {total} gateways use the new CA{share}."
-    for gateway in progress.by_old[:_SHOWN]:
+    total = progress.count_of_new + len(progress.gateways_of_old)
+    share = f" ({100 * progress.count_of_new // total} %)" if total else ""
+    yield f"{progress.count_of_new} of {total} gateways use the new CA{share}."
+    for gateway in progress.gateways_of_old[:_SHOWN]:
         seen = gateway.status.get("lastSeen", "never")
         yield f"  still by {key.name}: {gateway.spec.get('eui')}  {gateway.key.namespace}/{gateway.key.name}, {seen}"
-    if len(progress.by_old) > _SHOWN:
-        yield f"  … and {len(progress.by_old) - _SHOWN} more: --output json has all"
+    if len(progress.gateways_of_old) > _SHOWN:
+        yield f"  … and {len(progress.gateways_of_old) - _SHOWN} more: --output json has all"
     if not progress.may_delete:
         yield f"{key} {'is not deleted' if delete else 'must not be deleted'}: CUPS would refuse gateways."
     elif delete:

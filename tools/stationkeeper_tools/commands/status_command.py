@@ -31,7 +31,7 @@ _COLOURS = {
 
 
 @click.command("status")
-@click.option("--silent", is_flag=True, help="List the gateways that have not asked for too long, or never.")
+@click.option("--silent", is_flag=True, help="List the gateways that have not asked for too long, or have never asked.")
 @click.option("--refused", is_flag=True, help="List the gateways whose last request was refused.")
 @click.option("--all", "every", is_flag=True, help="List every gateway.")
 @click.option(

@@ -49,7 +49,7 @@ def command(uri: str, ca_bundle: Path | None, save: Path | None, timeout: float,
     Example: `stationkeeper trust wss://eu1.cloud.thethings.network:8887 --save lns-root.pem`
     """
     address = _address(uri)
-    known = _known(ca_bundle)
+    known = _root_certificates(ca_bundle)
     try:
         chain = presented_chain(address.host, address.port, timeout)
     except UnreachableError as error:
@@ -77,15 +77,15 @@ def _address(uri: str) -> ServerAddress:
     return address
 
 
-def _known(bundle: Path | None) -> list[x509.Certificate]:
+def _root_certificates(bundle: Path | None) -> list[x509.Certificate]:
     path = bundle or _system_bundle()
     if path is None:
         return []
     with path.open("rb") as file:
-        found = read_bundle(file.read(_MAX_BUNDLE_BYTES))
-    if bundle is not None and not found:
+        certificates = read_bundle(file.read(_MAX_BUNDLE_BYTES))
+    if bundle is not None and not certificates:
         raise InputError(f"{bundle}: holds no certificate; give a PEM file with root certificates")
-    return found
+    return certificates
 
 
 def _system_bundle() -> Path | None:

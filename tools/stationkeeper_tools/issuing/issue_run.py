@@ -96,7 +96,7 @@ def issue_all(euis: Iterable[EUI64], folder: Path, server: CupsServer, issuer: I
     for eui in euis:
         own = folder / format_hex(eui)
         if own.exists():
-            yield _kept(own, eui, server, issuer)
+            yield _kept_result(own, eui, server, issuer)
             continue
         issued = issuer.issue(eui)
         write_folder(folder, eui, server, issued)
@@ -133,7 +133,7 @@ def _listed(path: Path) -> list[dict[str, str]]:
         return [{field: row.get(field) or "" for field in _FIELDS} for row in csv.DictReader(file) if row.get("eui")]
 
 
-def _kept(own: Path, eui: EUI64, server: CupsServer, issuer: Issuer) -> IssueResult:
+def _kept_result(own: Path, eui: EUI64, server: CupsServer, issuer: Issuer) -> IssueResult:
     try:
         return _result(eui, IssueState.KEPT, own, read_folder(own, eui, server, issuer))
     except ValueError as error:

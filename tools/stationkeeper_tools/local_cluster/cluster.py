@@ -1,8 +1,10 @@
 """The demo's actions on a cluster as its administrator: install, apply, wait."""
 
 import base64
+import http.client
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,8 @@ class Cluster:
             paths.append(f"{_DEFINITIONS}/{definition['metadata']['name']}")
             self._api.apply(paths[-1], definition)
         wait_until(lambda: all(self._is_established(path) for path in paths), "the definitions are established")
+        for plural in _PLURALS.values():
+            wait_until(partial(self._is_served, plural), f"{plural} are served")
 
     def install_release(self) -> None:
         """Create the namespace, the Secrets to publish and the ServiceAccounts with the rights of the chart."""
@@ -127,6 +131,10 @@ class Cluster:
     def _is_established(self, path: str) -> bool:
         conditions = self._api.get(path).get("status", {}).get("conditions") or []
         return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+    def _is_served(self, plural: str) -> bool:
+        """Ask for the resources: only the first request for them makes the API server prepare their storage."""
+        return self._api.answer("GET", f"/apis/{_API_VERSION}/{plural}?limit=1").status == http.client.OK
 
     def _grant(self, kind: str, account: str, role: str, rules: object) -> None:
         name = f"stationkeeper-{role}"

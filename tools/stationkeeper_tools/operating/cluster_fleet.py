@@ -55,13 +55,13 @@ class ClusterFleet:
     def edit(self, key: ResourceName, edit: Edit) -> FleetResource:
         """Patch the spec of a resource; on a conflicting write, read it and try again; see `Fleet`."""
         for _ in range(_ATTEMPTS):
-            held = self._read(key)
-            spec = held.get("spec") or {}
+            current = self._read(key)
+            spec = current.get("spec") or {}
             changed = edited(spec, edit)
             if changed == spec:
-                return _resource(held, key.kind)
+                return _resource(current, key.kind)
             body = {
-                "metadata": {"resourceVersion": held["metadata"]["resourceVersion"]},
+                "metadata": {"resourceVersion": current["metadata"]["resourceVersion"]},
                 "spec": merge_patch(spec, changed),
             }
             with _explained():

@@ -110,11 +110,11 @@ def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
     for step in around:
         place[step] = dict(place.get(step) or {})
         place = place[step]
-    held = place.get(last)
-    listed = list(held) if isinstance(held, list) else []
+    present = place.get(last)
+    listed = list(present) if isinstance(present, list) else []
     match edit.change:
         case Change.SET:
-            if bool(held) != edit.value:
+            if bool(present) != edit.value:
                 place[last] = edit.value
         case Change.ADD:
             if not any(is_entry(each, edit.value) for each in listed):

@@ -28,14 +28,14 @@ class Revocation:
         path: the list's path, below `spec`.
         entry: the fingerprint or serial number.
         trusted_cas: the TrustedCAs that get the entry.
-        still: other TrustedCAs with a CA of the same name; they may still trust the certificate. A serial number is not
-            added there: if the CA has another key, it may be the number of another gateway's certificate.
+        may_still_trust: other TrustedCAs with a CA of the same name. A serial number is not added there: if the CA has
+            another key, it may be the number of another gateway's certificate.
     """
 
     path: tuple[str, str]
     entry: str
     trusted_cas: tuple[FleetResource, ...]
-    still: tuple[FleetResource, ...] = ()
+    may_still_trust: tuple[FleetResource, ...] = ()
 
     @property
     def edit(self) -> Edit:
@@ -115,9 +115,9 @@ def revocation_of_serial(resources: Iterable[FleetResource], serial: str, truste
     """
     listed = list(resources)
     first = trusted_ca_of(listed, trusted_ca)
-    same = [each for each in _related(first, listed) if _held(each) & _held(first)]
-    still = [each for each in _related(first, listed) if each not in same]
-    return Revocation(SERIALS, serial, (first, *same), tuple(still))
+    same = [each for each in _related(first, listed) if _fingerprints(each) & _fingerprints(first)]
+    others = [each for each in _related(first, listed) if each not in same]
+    return Revocation(SERIALS, serial, (first, *same), tuple(others))
 
 
 def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
@@ -125,17 +125,17 @@ def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[
 
     They hold one of its certificates, or one with the same name: a renewed or a cross-signed CA.
     """
-    held, names = _held(first), set(_subjects(first))
+    fingerprints, names = _fingerprints(first), set(_subjects(first))
     return tuple(
         each
         for each in resources
         if each.key.kind == TRUSTED_CA
         and each.key != first.key
-        and (_held(each) & held or set(_subjects(each)) & names)
+        and (_fingerprints(each) & fingerprints or set(_subjects(each)) & names)
     )
 
 
-def _held(each: FleetResource) -> set[str]:
+def _fingerprints(each: FleetResource) -> set[str]:
     listed = each.status.get("certificates") or ()
     return {str(one.get("sha256", "")).lower() for one in listed if not one.get("problem")} - {""}
 

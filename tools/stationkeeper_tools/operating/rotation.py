@@ -32,14 +32,14 @@ class Rotation:
 
     Attributes:
         steps: in their order.
-        by_old: Gateways with a last certificate of the old CA, sorted.
-        by_new: how many Gateways have a last certificate of the new CA.
+        gateways_of_old: Gateways with a last certificate of the old CA, sorted.
+        count_of_new: how many Gateways have a last certificate of the new CA.
         unregistered: EUIs without a Gateway that asked with a certificate of the old CA recently.
     """
 
     steps: tuple[RotationStep, ...]
-    by_old: tuple[FleetResource, ...]
-    by_new: int
+    gateways_of_old: tuple[FleetResource, ...]
+    count_of_new: int
     unregistered: tuple[str, ...]
 
     @property
@@ -61,15 +61,17 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
     """
     gateways = [each for each in resources if each.key.kind == GATEWAY and each.spec.get("suspended") is not True]
     of_old, of_new = (f"{each.key.namespace}/{each.key.name}" for each in (old, new))
-    by_old = tuple(sorted((each for each in gateways if ca_of_last_visit(each) == of_old), key=lambda each: each.key))
-    by_new = sum(ca_of_last_visit(each) == of_new for each in gateways)
+    gateways_of_old = tuple(
+        sorted((each for each in gateways if ca_of_last_visit(each) == of_old), key=lambda each: each.key)
+    )
+    count_of_new = sum(ca_of_last_visit(each) == of_new for each in gateways)
     tied = sorted((each for each in gateways if _is_tied(each, old, new)), key=lambda each: each.key)
     unregistered = tuple(str(each.get("eui", "")) for each in old.status.get("unregistered") or ())
     steps = (
         RotationStep(f"{new.key} is in force", new.condition("Ready").get("status") == "True", _unready(new)),
         RotationStep(
             "it speaks for every gateway that the old one speaks for",
-            not list(_narrower(old.spec, new.spec)) and (old.key.namespace == new.key.namespace or not by_old),
+            not list(_narrower(old.spec, new.spec)) and (old.key.namespace == new.key.namespace or not gateways_of_old),
             f"{', '.join(_narrower(old.spec, new.spec)) or 'its namespace'} of {new.key} leaves gateways out; widen it",
         ),
         RotationStep(
@@ -79,8 +81,9 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
         ),
         RotationStep(
             "no gateway uses the old one any more",
-            not by_old,
-            f"give them certificates of {new.key.name}: {_named(by_old)}; suspend or delete those that are gone",
+            not gateways_of_old,
+            f"give them certificates of {new.key.name}: {_named(gateways_of_old)}; "
+            "suspend or delete those that no longer exist",
         ),
         RotationStep(
             "no unregistered gateway uses the old one",
@@ -88,7 +91,7 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
             f"register them, or wait 25 h after their last request: {', '.join(unregistered[:_MAX_NAMED])}",
         ),
     )
-    return Rotation(steps, by_old, by_new, unregistered)
+    return Rotation(steps, gateways_of_old, count_of_new, unregistered)
 
 
 def _is_tied(each: FleetResource, old: FleetResource, new: FleetResource) -> bool:

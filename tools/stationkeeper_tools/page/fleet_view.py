@@ -141,14 +141,14 @@ class FleetView:
         key, before = resource.key, self.resource(resource.key)
         if before is not None or not is_first:
             self._note(key, changes_between(before, resource, now))
-        self._place(key, _stored_resource(resource, version, now, self.check_ins))
+        self._store(key, _stored_resource(resource, version, now, self.check_ins))
         if key.kind == TRUSTED_CA:
             self._unregistered[key] = tuple(unregistered_of(resource))
 
     def remove(self, key: ResourceName, now: datetime) -> None:
         """Remove a deleted resource."""
         if _name(key) in self._stored[key.kind]:
-            self._displace(key)
+            self._remove_from_lists(key)
             del self._stored[key.kind][_name(key)]
             self._unregistered.pop(key, None)
             self._alarms.pop(key, None)
@@ -171,7 +171,7 @@ class FleetView:
             at, key = heapq.heappop(self._due)
             if self._alarms.get(key) == at:
                 del self._alarms[key]
-                self._ring(key, now)
+                self._judge_again(key, now)
         return True
 
     def resource(self, key: ResourceName) -> FleetResource | None:
@@ -240,7 +240,7 @@ class FleetView:
         lines = [line for name in rest[:size] if (line := self.gateway(name)) is not None]
         return Listed(lines, total, page, max(1, -(-total // size)))
 
-    def _ring(self, key: ResourceName, now: datetime) -> None:
+    def _judge_again(self, key: ResourceName, now: datetime) -> None:
         stored = self._stored[key.kind].get(_name(key))
         if stored is None:
             return
@@ -252,12 +252,12 @@ class FleetView:
         resource = self.resource(key)
         if resource is not None:
             line = _line(resource, now, self.check_ins)
-            self._place(key, msgspec.structs.replace(stored, line=line, judged=now))
+            self._store(key, msgspec.structs.replace(stored, line=line, judged=now))
 
-    def _place(self, key: ResourceName, stored: _StoredResource) -> None:
+    def _store(self, key: ResourceName, stored: _StoredResource) -> None:
         name, before = _name(key), self._stored[key.kind].get(_name(key))
         if before is None or _place_of(before) != _place_of(stored):
-            self._displace(key)
+            self._remove_from_lists(key)
             self._phases[key.kind][stored.phase].add(name)
             (self._states[stored.line.state] if isinstance(stored.line, GatewayLine) else self._cas).add(name)
         self._stored[key.kind][name] = stored
@@ -273,7 +273,7 @@ class FleetView:
             if len(self._due) > 2 * len(self._alarms) + _SPARE_ALARMS:
                 self._due = sorted((each, known) for known, each in self._alarms.items())
 
-    def _displace(self, key: ResourceName) -> None:
+    def _remove_from_lists(self, key: ResourceName) -> None:
         name, before = _name(key), self._stored[key.kind].get(_name(key))
         if before is not None:
             self._phases[key.kind][before.phase].discard(name)

@@ -110,7 +110,7 @@ def obtain_control_plane(places: ProgramPlaces, progress: Progress) -> ControlPl
     """Return the control plane's programs; download or build them if need be.
 
     Raises:
-        ToolError: no source yielded them (the message has what each said), or the cache cannot be written.
+        ToolError: no source has them (the message says why, for each source), or the cache cannot be written.
     """
     found = (
         _from_assets(places, progress)
@@ -145,7 +145,7 @@ def find_helm(places: ProgramPlaces, progress: Progress) -> Path:
     """Return the path of helm; download or build it if need be.
 
     Raises:
-        ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
+        ToolError: no source has it (the message says why, for each source), or the cache cannot be written.
     """
     if not tool_cache.holds(places.helm_folder(HELM_VERSION), ("helm",)):
         in_path = _which("helm", places.search_path)
@@ -164,7 +164,7 @@ def obtain_helm(version: str, module: GoModule, places: ProgramPlaces, progress:
         progress: shows the progress.
 
     Raises:
-        ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
+        ToolError: no source has it (the message says why, for each source), or the cache cannot be written.
     """
     folder, platform = places.helm_folder(version), places.platform
     if not tool_cache.holds(folder, ("helm",)):

@@ -101,8 +101,8 @@ def _put(registration: Registration, existing: Mapping[str, Any] | None, target:
     )
 
 
-def _holds(held: Any, wanted: Any) -> bool:
-    """Return whether `held` has every field and value of `wanted`."""
-    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
-        return all(key in held and _holds(held[key], value) for key, value in wanted.items())
-    return bool(held == wanted)
+def _holds(present: Any, wanted: Any) -> bool:
+    """Return whether `present` has every field and value of `wanted`."""
+    if isinstance(present, Mapping) and isinstance(wanted, Mapping):
+        return all(key in present and _holds(present[key], value) for key, value in wanted.items())
+    return bool(present == wanted)

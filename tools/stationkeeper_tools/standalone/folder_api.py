@@ -81,7 +81,7 @@ class FolderApi(KubernetesApi):
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    def known(self) -> None:
+    def set_known(self) -> None:
         """Declare that `put` was called for every object; before that, a missing object does not count as deleted."""
         self.is_known = True
 
@@ -128,11 +128,11 @@ class FolderApi(KubernetesApi):
             The object, with the resourceVersion of its deletion; None if there was none.
         """
         path = _path(key)
-        held = self._objects.pop(path, None)
-        if held is None:
+        removed = self._objects.pop(path, None)
+        if removed is None:
             return None
         self._collection(key).pop(path, None)
-        gone = {**held, "metadata": {**held["metadata"], "resourceVersion": self._next()}}
+        gone = {**removed, "metadata": {**removed["metadata"], "resourceVersion": self._next()}}
         if key.kind in REFERENCED:
             self._tell(key, "DELETED", gone)
         return gone

@@ -28,7 +28,7 @@ from stationkeeper_tools.standalone.manifest_files import (
     ManifestObject,
     ObjectKey,
     chosen,
-    kept,
+    marked_as_kept,
     read_file,
 )
 from stationkeeper_tools.standalone.state_folder import StateFolder
@@ -158,12 +158,12 @@ class FolderWatch:
         """
         if self._stored.files:
             self._apply_objects(chosen(self._stored.files, self._identities.files)[0])
-            self._api.known()
+            self._api.set_known()
         await self._look()
         await asyncio.sleep(INTERVAL_SECONDS)
         await self._look()
         if self._stored.files:
-            self._api.known()
+            self._api.set_known()
         return bool(self._stored.files)
 
     async def run(self) -> NoReturn:
@@ -225,7 +225,7 @@ class FolderWatch:
         lost = self._lost_mounts(found)
         for name, each in self._stored.files.items():
             if name not in files and _is_hindered(name, found, lost):
-                files[name] = kept(each)
+                files[name] = marked_as_kept(each)
         if scan(self._root) != found:
             return None
         return self._complete(found, files, findings)
@@ -270,7 +270,7 @@ class FolderWatch:
         except OSError as error:
             message = f"cannot be read: {error.strerror or error}"
             finding = Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, message)
-            return kept(before) if before is not None else ManifestFile(), (finding,), True
+            return marked_as_kept(before) if before is not None else ManifestFile(), (finding,), True
         found, findings = read_file(self._shown(name), content, self._namespace, before)
         # A file that is cut between two objects has no error. It is recognised by a last line without a line end.
         fewer = before is not None and len(found.objects) < len(before.objects)

@@ -81,7 +81,7 @@ def read_file(
         return before, ()
     if not content.strip() and before is not None and before.objects:
         message = "is empty; perhaps it is being written. To remove its objects, delete the file"
-        return kept(before), (Finding(name, 1, Severity.ERROR, CheckReason.MALFORMED_YAML, message),)
+        return marked_as_kept(before), (Finding(name, 1, Severity.ERROR, CheckReason.MALFORMED_YAML, message),)
     found = parse_manifests([(name, content)], default_namespace)
     findings = [each for each in found.findings if each.severity is Severity.ERROR]
     objects: dict[ObjectKey, ManifestObject] = {}
@@ -100,11 +100,13 @@ def read_file(
                 objects[taken.key] = taken
     if not findings:
         return ManifestFile(sha256, tuple(objects.values())), ()
-    remaining = (each for each in kept(before).objects if each.key not in objects) if before is not None else ()
+    remaining = (
+        (each for each in marked_as_kept(before).objects if each.key not in objects) if before is not None else ()
+    )
     return ManifestFile("", (*objects.values(), *remaining)), tuple(findings)
 
 
-def kept(file: ManifestFile) -> ManifestFile:
+def marked_as_kept(file: ManifestFile) -> ManifestFile:
     """Return the file with all objects marked as kept."""
     return ManifestFile("", tuple(msgspec.structs.replace(each, is_kept=True) for each in file.objects))
 

@@ -50,7 +50,7 @@ def read_tokens(client: Client | None, namespace: str, world: World, problems: P
     listed = (client.tokens if client is not None else None) or ()
     if len(listed) > MAX_TOKENS:
         detail = f"client.tokens lists {len(listed)}, at most {MAX_TOKENS} are possible"
-        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, detail))
+        problems.errors.append(StationkeeperError(Reason.INVALID_SPEC, detail))
     notes: list[str] = []
     digests = {
         f"{each.secret_key_ref.name}/{each.secret_key_ref.key}": problems.attempt(
@@ -61,9 +61,9 @@ def read_tokens(client: Client | None, namespace: str, world: World, problems: P
     return ClientTokens(digests, tuple(notes))
 
 
-def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
+def remaining_tokens(record: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
     """Return the source and digest of each token in force that `listed` still allows; all if `listed` is None."""
-    in_force = zip(held.token_sources, held.token_sha256s, strict=False)
+    in_force = zip(record.token_sources, record.token_sha256s, strict=False)
     return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
 
 

@@ -213,8 +213,8 @@ def _chain(source: ClientCertificateSource, place: _Place, field: str) -> tuple[
     """Return the certificates of tls.crt; if it holds a key, the error says where to put the key."""
     shown = place.read(source.certificate, "auth.clientCertificate")
     if _HOLDS_KEY in shown:
-        held = place.read(source.key, "auth.clientCertificate")
-        swapped = b"BEGIN CERTIFICATE-----" in held and _HOLDS_KEY not in held
+        content = place.read(source.key, "auth.clientCertificate")
+        swapped = b"BEGIN CERTIFICATE-----" in content and _HOLDS_KEY not in content
         cure = "swap tls.crt and tls.key" if swapped else "keep it only in tls.key"
         raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: tls.crt holds a private key; {cure}")
     return read_content(shown, f"{field} (tls.crt)")

@@ -32,13 +32,13 @@ class Claim:
     Attributes:
         namespace: its name.
         candidate: of its Gateway with that EUI; None if it has none.
-        held: the record in force, of this Gateway or of an earlier one.
+        in_force: the record in force, of this Gateway or of an earlier one.
         reserved: the reservation of an earlier Gateway, or of one that waits.
     """
 
     namespace: str
     candidate: Candidate[RegisteredGateway] | None = None
-    held: RegisteredGateway | None = None
+    in_force: RegisteredGateway | None = None
     reserved: ReservedEUI | None = None
 
     @property
@@ -49,13 +49,13 @@ class Claim:
     @property
     def rank(self) -> int | None:
         """Its rank; None if it has none yet."""
-        known = self.held or self.reserved
+        known = self.in_force or self.reserved
         return None if known is None else known.rank
 
     @property
     def was_in_force(self) -> bool:
         """Whether a Gateway of the namespace was in force with the EUI, and the namespace still holds it."""
-        return self.held is not None or (self.reserved is not None and not self.reserved.waits)
+        return self.in_force is not None or (self.reserved is not None and not self.reserved.waits)
 
     @property
     def tokens(self) -> frozenset[str]:
@@ -102,11 +102,11 @@ class _Loss(Enum):
     """The ways in which a claim loses."""
 
     YIELDS = 0
-    """It loses to a decision of the release, until that decision is undone."""
+    """The release gives the EUI to another namespace; the claim loses until the release undoes that decision."""
     WAITS = 1
-    """It waits until a person hands the EUI over."""
+    """The claim waits until a person hands the EUI over."""
     WAITS_BEHIND = 2
-    """It waits until a person hands the EUI over, and gets a new rank after all others."""
+    """The claim waits until a person hands the EUI over, and gets a new rank after all others."""
 
 
 def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:
@@ -144,7 +144,7 @@ def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def _is_named(claim: Claim, uids: set[str]) -> bool:
-    known = claim.held or claim.reserved
+    known = claim.in_force or claim.reserved
     return known is not None and claim.was_in_force and known.uid in uids
 
 
@@ -200,7 +200,7 @@ def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool
 
 def _introduced(claim: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
     """Return whether `claim` itself now has a TrustedCA or token that only `other` had before."""
-    if claim.tokens - _tokens(claim.held) & _tokens(other.held):
+    if claim.tokens - _tokens(claim.in_force) & _tokens(other.in_force):
         return True
     now, was = grounds.scopes.of(claim.namespace, eui), grounds.before.of(claim.namespace, eui)
     theirs = grounds.before.of(other.namespace, eui)
@@ -212,7 +212,7 @@ def _tokens(record: RegisteredGateway | None) -> frozenset[str]:
 
 
 def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled:
-    known = claim.held or claim.reserved
+    known = claim.in_force or claim.reserved
     uid = known.uid if known is not None else ""
     if known is None and loss is not None and claim.candidate is not None:
         uid = claim.candidate.resource.metadata.uid

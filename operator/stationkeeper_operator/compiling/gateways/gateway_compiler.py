@@ -117,10 +117,10 @@ def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> Register
     return fallback
 
 
-def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
+def _gives_away(record: RegisteredGateway, keys: AuthorityKeys) -> bool:
     """Return whether the record in force has a key that by now is the key of a CA."""
-    found = (client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
-    return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
+    clients = (client_of(blob) for blob in (record.lns_credentials, record.cups_credentials) if blob)
+    return any(each is not None and (each.is_authority or keys.has(each, record.namespace)) for each in clients)
 
 
 def _no_eui(resource: Gateway) -> StationkeeperError:
@@ -190,16 +190,16 @@ def _reduced(previous: RegisteredGateway, part: _Part) -> RegisteredGateway:
     )
 
 
-def _common(held: _Names, listed: _Names) -> _Names:
-    if held is None or listed is None:
-        return listed if held is None else held
-    return tuple(each for each in held if each in listed)
+def _common(in_force: _Names, listed: _Names) -> _Names:
+    if in_force is None or listed is None:
+        return listed if in_force is None else in_force
+    return tuple(each for each in in_force if each in listed)
 
 
 def _read(resource: Gateway, context: CompileContext, problems: Problems) -> _Part:
     spec, world = resource.spec, context.world
     if spec is None:
-        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
+        problems.errors.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
         return _Part()
     namespace = resource.metadata.namespace
     names = spec.client.trusted_cas if spec.client else None

@@ -30,12 +30,12 @@ class Bucket:
 
     Attributes:
         candidates: its Gateways.
-        kept: reservations by EUI and namespace; without effect if the namespace has a Gateway in force with that EUI.
+        kept_reservations: by EUI and namespace; without effect if the namespace has a Gateway in force with that EUI.
         contested: the EUIs that more than one namespace claims.
     """
 
     candidates: list[Candidate[RegisteredGateway]] = field(default_factory=list)
-    kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
+    kept_reservations: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
 
     def take_in(self, settled: Settled) -> None:
@@ -43,7 +43,7 @@ class Bucket:
         if settled.candidate is not None:
             self.candidates.append(settled.candidate)
         if settled.reserved is not None:
-            self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
+            self.kept_reservations[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
     def document(self, number: int, records: Iterable[RegisteredGateway], omission: int) -> RegistryDocument:
         """Return the document with these Gateways.
@@ -58,7 +58,7 @@ class Bucket:
         present = {(each.eui, each.namespace) for each in gateways}
         reserved = (
             each
-            for owner, each in sorted(self.kept.items())
+            for owner, each in sorted(self.kept_reservations.items())
             if owner not in present and not self._may_leave_out(each, omission)
         )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
@@ -118,7 +118,9 @@ def registry_buckets(
     in_force: Mapping[str, Document],
     scopes: tuple[Scopes, Scopes],
 ) -> Iterator[tuple[int | None, Bucket]]:
-    """Yield the candidates by bucket; last, under None, those with an unknown EUI or one of another Gateway.
+    """Yield the candidates by bucket.
+
+    The last item, under None, has those with an unknown EUI, or with the EUI of an older Gateway of their namespace.
 
     Args:
         context: the input that all Gateways of one compile share.
@@ -178,12 +180,15 @@ def settle_all(
 
 
 def _owners(
-    context: CompileContext, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], without_bucket: Bucket
+    context: CompileContext,
+    gateways: Iterable[Gateway],
+    records: Mapping[str, RegisteredGateway],
+    without_bucket: Bucket,
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """Return the Gateway that has an EUI in its namespace: the oldest one."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
-    for gateway in sorted(gateways, key=lambda each: precedence(each, held)):
-        previous = held.get(gateway.metadata.uid)
+    for gateway in sorted(gateways, key=lambda each: precedence(each, records)):
+        previous = records.get(gateway.metadata.uid)
         eui = claimed_eui(gateway, previous)
         assert eui is not None  # noqa: S101 - it is why the Gateway belongs into a bucket
         owner = owners.get((eui, gateway.metadata.namespace))
@@ -197,29 +202,35 @@ def _owners(
 def _claims(
     owners: Mapping[_Owner, Candidate[RegisteredGateway]], in_force: RegistryDocument | None
 ) -> dict[EUI64, dict[str, Claim]]:
-    held = {(parsed_eui(each), each.namespace): each for each in (in_force.gateways if in_force else ())}
+    registered = {(parsed_eui(each), each.namespace): each for each in (in_force.gateways if in_force else ())}
     reserved = {(parsed_eui(each), each.namespace): each for each in (in_force.reserved if in_force else ())}
-    found: dict[EUI64, dict[str, Claim]] = {}
-    for owner in dict.fromkeys((*owners, *held, *reserved)):
+    claims: dict[EUI64, dict[str, Claim]] = {}
+    for owner in dict.fromkeys((*owners, *registered, *reserved)):
         eui, namespace = owner
-        found.setdefault(eui, {})[namespace] = Claim(namespace, owners.get(owner), held.get(owner), reserved.get(owner))
-    return found
+        claims.setdefault(eui, {})[namespace] = Claim(
+            namespace, owners.get(owner), registered.get(owner), reserved.get(owner)
+        )
+    return claims
 
 
 def parsed_eui(record: RegisteredGateway | ReservedEUI) -> EUI64:
     """Return the EUI of a record in force."""
-    found = parse_hex(record.eui)
-    assert found is not None, record.eui  # noqa: S101 - a document with another one is not decoded
-    return found
+    eui = parse_hex(record.eui)
+    assert eui is not None, record.eui  # noqa: S101 - a document with another one is not decoded
+    return eui
 
 
-def precedence(gateway: Gateway, held: Container[str]) -> tuple[datetime, bool, Key]:
-    """Return a sort key for the Gateways of one namespace that claim one EUI; `held` has the uids of those in force.
+def precedence(gateway: Gateway, in_force: Container[str]) -> tuple[datetime, bool, Key]:
+    """Return a sort key for the Gateways of one namespace that claim one EUI.
 
-    The oldest comes first. Of those created in the same second, the one in force comes first: creation times have no
+    The oldest comes first. Of Gateways created in the same second, the one in force comes first: creation times have no
     finer resolution.
+
+    Args:
+        gateway: one of these Gateways.
+        in_force: the uids of the Gateways in force.
     """
-    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
+    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in in_force, gateway.key)
 
 
 def conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Candidate[RegisteredGateway]:

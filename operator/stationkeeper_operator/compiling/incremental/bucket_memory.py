@@ -40,65 +40,65 @@ class _Claim:
     Attributes:
         namespace: its name.
         candidate: that of its Gateway with the EUI; None if it has none.
-        held: the record in force.
+        in_force: the record in force.
         reserved: the reservation in force.
         settled: the decided candidate; None if there is none.
-        kept: the decided reservation, or `_AS_HELD`; None for none.
+        reservation: the decided reservation, or `_AS_IN_FORCE`; None for none.
         record: the record in the document.
     """
 
-    __slots__ = ("candidate", "held", "kept", "namespace", "record", "reserved", "settled")
+    __slots__ = ("candidate", "in_force", "namespace", "record", "reservation", "reserved", "settled")
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.candidate: Candidate[RegisteredGateway] | None = None
-        self.held: RegisteredGateway | None = None
+        self.in_force: RegisteredGateway | None = None
         self.reserved: ReservedEUI | None = None
         self.settled: Candidate[RegisteredGateway] | None = None
-        self.kept: ReservedEUI | _AsHeld | None = None
+        self.reservation: ReservedEUI | _AsInForce | None = None
         self.record: RegisteredGateway | None = None
 
     @property
     def is_live(self) -> bool:
         """Whether something claims the EUI."""
-        return self.candidate is not None or self.held is not None or self.reserved is not None
+        return self.candidate is not None or self.in_force is not None or self.reserved is not None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing claims the EUI, and the document has nothing of the claim."""
-        return not self.is_live and self.settled is None and self.kept is None and self.record is None
+        return not self.is_live and self.settled is None and self.reservation is None and self.record is None
 
-    def hold(self, record: RegisteredGateway | None) -> None:
+    def set_in_force(self, record: RegisteredGateway | None) -> None:
         """Set the record in force."""
-        if isinstance(self.kept, _AsHeld) and _reservation(record) != _reservation(self.held):
-            self.kept = _reservation(self.held)
-        self.held = record
+        if isinstance(self.reservation, _AsInForce) and _reservation(record) != _reservation(self.in_force):
+            self.reservation = _reservation(self.in_force)
+        self.in_force = record
 
     def settle(self, settled: Settled | None) -> None:
         """Set what was decided; None if there is nothing to decide any more."""
         self.settled = settled.candidate if settled is not None else None
         kept = settled.reserved if settled is not None else None
-        self.kept = _AS_HELD if kept is not None and kept == _reservation(self.held) else kept
+        self.reservation = _AS_IN_FORCE if kept is not None and kept == _reservation(self.in_force) else kept
 
     def decision(self) -> Settled | None:
         """Return the last decision; None if there is none."""
-        kept = _reservation(self.held) if isinstance(self.kept, _AsHeld) else self.kept
+        kept = _reservation(self.in_force) if isinstance(self.reservation, _AsInForce) else self.reservation
         return None if self.settled is None and kept is None else Settled(self.settled, kept)
 
 
-class _AsHeld(Enum):
+class _AsInForce(Enum):
     """The reservation that the record in force gives."""
 
-    AS_HELD = 0
+    AS_IN_FORCE = 0
 
 
-_AS_HELD = _AsHeld.AS_HELD
+_AS_IN_FORCE = _AsInForce.AS_IN_FORCE
 
 
-def _reservation(held: RegisteredGateway | None) -> ReservedEUI | None:
-    if held is None:
+def _reservation(record: RegisteredGateway | None) -> ReservedEUI | None:
+    if record is None:
         return None
-    return ReservedEUI(eui=held.eui, namespace=held.namespace, uid=held.uid, rank=held.rank)
+    return ReservedEUI(eui=record.eui, namespace=record.namespace, uid=record.uid, rank=record.rank)
 
 
 class BucketMemory:
@@ -161,7 +161,7 @@ class BucketMemory:
         """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
-        changes = self._change_held(document)
+        changes = self._change_in_force(document)
         reserved = {(parsed_eui(each), each.namespace): each for each in (document.reserved if document else ())}
         kept = [owner for owner in {**self._reserved, **reserved} if self._reserved.get(owner) != reserved.get(owner)]
         self._reserved = reserved
@@ -179,7 +179,7 @@ class BucketMemory:
             tuple(after for _, after in changes.values() if after is not None),
         )
 
-    def _change_held(
+    def _change_in_force(
         self, document: RegistryDocument | None
     ) -> dict[Owner, tuple[RegisteredGateway | None, RegisteredGateway | None]]:
         """Set the records in force; return those that differ, before and after."""
@@ -190,7 +190,7 @@ class BucketMemory:
         old = {(parsed_eui(each), each.namespace): each for each in removed}
         pairs = {owner: (old.get(owner), new.get(owner)) for owner in {**old, **new}}
         for owner, (_, after) in pairs.items():
-            self._claim_of(owner).hold(after)
+            self._claim_of(owner).set_in_force(after)
         return {owner: pair for owner, pair in pairs.items() if pair[0] != pair[1]}
 
     def mark_contested_stale(self) -> None:
@@ -310,7 +310,7 @@ class BucketMemory:
         """Settle the stale EUIs; return the Gateways with changed candidates."""
         claims = {
             eui: {
-                each.namespace: Claim(each.namespace, each.candidate, each.held, each.reserved)
+                each.namespace: Claim(each.namespace, each.candidate, each.in_force, each.reserved)
                 for each in self._claims.of(eui)
                 if each.is_live
             }

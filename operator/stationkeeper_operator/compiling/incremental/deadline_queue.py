@@ -18,8 +18,8 @@ class DeadlineQueue(Generic[K]):
 
     def set(self, key: K, when: datetime | None) -> None:
         """Set the time of `key`; None for never."""
-        held = self._times.get(key)
-        if held == when:
+        earlier = self._times.get(key)
+        if earlier == when:
             return
         if when is None:
             del self._times[key]

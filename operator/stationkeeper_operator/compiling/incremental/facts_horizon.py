@@ -18,8 +18,8 @@ def change_times(facts: SharedFacts, before: Document | None) -> Iterator[dateti
         facts: the last compiled facts.
         before: the trust document in force.
     """
-    held = before.authorities if isinstance(before, TrustDocument) else ()
-    records = [*held, *facts.trust.records.values()]
+    authorities = before.authorities if isinstance(before, TrustDocument) else ()
+    records = [*authorities, *facts.trust.records.values()]
     for candidate in facts.trust.candidates:
         records += filter(None, (candidate.desired, candidate.fallback, candidate.minimal))
         # A CRL that is not valid yet makes its TrustedCA refused, so it is in no record.

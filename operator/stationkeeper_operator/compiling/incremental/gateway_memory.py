@@ -88,7 +88,7 @@ class GatewayMemory:
         self._claimants: NamespacedIndex[EUI64] = NamespacedIndex()
         self._named: MultiIndex[Reference, Key] = MultiIndex()
         self._by_uid: MultiIndex[str, Key] = MultiIndex()
-        self._held: MultiIndex[str, RegisteredGateway] = MultiIndex()
+        self._in_force: MultiIndex[str, RegisteredGateway] = MultiIndex()
         self._owners_of_keys: dict[str, Counter[str]] = {}
 
     def __iter__(self) -> Iterator[tuple[Key, RememberedGateway]]:
@@ -130,7 +130,9 @@ class GatewayMemory:
         """Update the EUI that a Gateway claims; return its former claim if that has changed."""
         former, owner = remembered.eui, remembered.owner
         resource = remembered.resource
-        remembered.eui = claimed_eui(resource, self.held(resource.metadata.uid) if resource.spec is None else None)
+        remembered.eui = claimed_eui(
+            resource, self.record_in_force(resource.metadata.uid) if resource.spec is None else None
+        )
         if former == remembered.eui:
             return None
         if former is not None:
@@ -159,15 +161,15 @@ class GatewayMemory:
         key = self._by_uid.first(uid)
         return self._gateways[key].resource if key is not None else None
 
-    def held(self, uid: str) -> RegisteredGateway | None:
+    def record_in_force(self, uid: str) -> RegisteredGateway | None:
         """Return the record in force of a Gateway; if two documents have one, that of the higher number."""
-        if not self._held.is_shared(uid):
-            return self._held.first(uid)
-        return max(self._held.of(uid), key=lambda each: bucket_of(parsed_eui(each), self._layout.buckets))
+        if not self._in_force.is_shared(uid):
+            return self._in_force.first(uid)
+        return max(self._in_force.of(uid), key=lambda each: bucket_of(parsed_eui(each), self._layout.buckets))
 
     def __contains__(self, uid: object) -> bool:
         """Return whether the Gateway with that uid has a record in force."""
-        return uid in self._held
+        return uid in self._in_force
 
     @property
     def owners_of_keys(self) -> OwnersOfKeys:
@@ -183,10 +185,10 @@ class GatewayMemory:
         concerned: set[Key] = set()
         keys: set[str] = set()
         for each in change.removed:
-            self._held.discard(each.uid, each)
+            self._in_force.discard(each.uid, each)
             keys |= self._count_keys(each, -1)
         for each in change.added:
-            self._held.add(each.uid, each)
+            self._in_force.add(each.uid, each)
             keys |= self._count_keys(each, 1)
         for each in (*change.removed, *change.added):
             concerned.update(self._by_uid.of(each.uid))

@@ -235,8 +235,8 @@ class IncrementalCompiler:
             self._is_trust_stale = True
 
     def _take_in_gateway(self, key: Key, gateway: Gateway | None) -> None:
-        held = self._registry.gateways.get(key)
-        before = held.resource if held is not None else None
+        remembered = self._registry.gateways.get(key)
+        before = remembered.resource if remembered is not None else None
         if self._known.change(before, gateway):
             self._are_facts_stale = True
         if before is not None and gateway is not None and compiles_the_same(before, gateway):
@@ -249,7 +249,7 @@ class IncrementalCompiler:
         all_resources = World(self._release, dict(self._other_kinds), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
         self._known.set_revoked(self._trust.records.values(), self._gateways)
-        self._facts = compile_facts(all_resources, self._trust, self._in_force, owners, self._known.found, now)
+        self._facts = compile_facts(all_resources, self._trust, self._in_force, owners, self._known.certificates, now)
         self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())
         times = change_times(self._facts, self._in_force)
         self._horizon = min((each for each in times if each >= now), default=None)

@@ -334,10 +334,10 @@ class _Turn:
         self._looked_up.clear()
         self._own_cups.clear_dependencies()
         resource = remembered.resource
-        held = self._gateways.held(resource.metadata.uid)
-        if held is not None:
-            share_texts(held, resource)
-        remembered.candidate = compile_gateway(resource, held, self._context)
+        in_force = self._gateways.record_in_force(resource.metadata.uid)
+        if in_force is not None:
+            share_texts(in_force, resource)
+        remembered.candidate = compile_gateway(resource, in_force, self._context)
         remembered.is_stale = False
         remembered.keys = shared_keys(frozenset(self._looked_up))
         remembered.checked_own_cups = self._own_cups.was_used

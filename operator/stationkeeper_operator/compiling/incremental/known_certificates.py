@@ -19,7 +19,7 @@ class KnownCertificates:
         self._counts: dict[str, Counter[StatusCertificate]] = {}
 
     @property
-    def found(self) -> Known:
+    def certificates(self) -> Known:
         """The result of `known_certificates`, without certificates that nothing revokes."""
         return {name: set(counts) for name, counts in self._counts.items()}
 

@@ -161,7 +161,7 @@ class TurnCompiler:
         present = {place[0] for name in in_force if (place := place_of(name)) is not None}
         if counts.needed | present == {self._buckets}:
             return self._without_copies(plan)
-        # At first, a turn that makes way for another one has not made the documents of all buckets yet.
+        # At first, a turn that stops early for another one has not made the documents of all buckets yet.
         is_complete = all(name in plan.documents for name in layout_of(self._buckets).registry)
         return self._with_copies(plan, counts, in_force) if self._compiler.has_compiled_all and is_complete else plan
 

@@ -43,12 +43,12 @@ class DocumentChanges:
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
     """Return the changes from `old` to `new`; `old` is None if no readable document was in force."""
     listed, other = differing(_records(old), _records(new))
-    held = {each.uid: each for each in listed}
-    changed = tuple(each for each in other if held.get(each.uid) != each)
+    by_uid = {each.uid: each for each in listed}
+    changed = tuple(each for each in other if by_uid.get(each.uid) != each)
     return DocumentChanges(
         changed=changed,
         removed=removed_records(old, new),
-        before={each.uid: held[each.uid] for each in changed if each.uid in held},
+        before={each.uid: by_uid[each.uid] for each in changed if each.uid in by_uid},
         reserved=_reserved(new) - _reserved(old),
         replaces_known=old is not None,
     )

@@ -70,11 +70,11 @@ def _short_names(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(each.rpartition("/")[2] for each in names)
 
 
-def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:
-    """Return the common ranges, sorted; an empty `held` means every EUI, `listed` has at least one range."""
-    if not held:
+def common_ranges(in_force: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:
+    """Return the common ranges, sorted; an empty `in_force` means every EUI, `listed` has at least one range."""
+    if not in_force:
         return listed
-    pairs = ((one, other) for one in held for other in listed)
+    pairs = ((one, other) for one in in_force for other in listed)
     return tuple(sorted({max(pair, key=lambda each: each.bits) for pair in pairs if _overlap(*pair)}))
 
 

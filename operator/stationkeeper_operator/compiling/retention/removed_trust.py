@@ -55,8 +55,8 @@ def revocations_removed(before: TrustedAuthority, after: TrustedAuthority | None
 
 def _crl_entries_removed(before: TrustedAuthority, after: TrustedAuthority | None) -> Iterator[int]:
     present = {each.issuer_key: each.serials for each in after.revocation_lists} if after else {}
-    held = after or before
-    keys = {each.key_sha256 for each in _readable((*held.anchors, *held.intermediates))}
+    record = after or before
+    keys = {each.key_sha256 for each in _readable((*record.anchors, *record.intermediates))}
     for each in before.revocation_lists:
         now = present.get(each.issuer_key, b"")
         if each.issuer_key in keys and now != each.serials:
@@ -65,8 +65,8 @@ def _crl_entries_removed(before: TrustedAuthority, after: TrustedAuthority | Non
 
 def _removed(before: Iterable[bytes], after: Iterable[bytes]) -> list[Certificate]:
     """Return the certificates of `before` without a certificate in `after` with the same name and key."""
-    held = {_identity(each) for each in _readable(after)}
-    return [each for each in _readable(before) if _identity(each) not in held]
+    remaining = {_identity(each) for each in _readable(after)}
+    return [each for each in _readable(before) if _identity(each) not in remaining]
 
 
 def _identity(certificate: Certificate) -> tuple[str, str]:

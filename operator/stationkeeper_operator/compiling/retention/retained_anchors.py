@@ -105,9 +105,11 @@ def retained_anchors(
 def as_before(previous: TrustedAuthority, listed: Iterable[Certificate], now: datetime) -> Retained:
     """Return the anchors that are still retained if `retain` of the spec can no longer be read."""
     present, kept = frozenset(listed), {each.sha256: each for each in still_retained(previous, now)}
-    held = (each for each in map(certificate_of, previous.anchors) if each is not None and each.not_after >= now)
-    found = {each.sha256: each for each in held if each.sha256 in kept and each not in present}
-    return Retained(tuple(kept[sha256] for sha256 in sorted(found)), tuple(found[sha256] for sha256 in sorted(found)))
+    valid = (each for each in map(certificate_of, previous.anchors) if each is not None and each.not_after >= now)
+    retained = {each.sha256: each for each in valid if each.sha256 in kept and each not in present}
+    return Retained(
+        tuple(kept[sha256] for sha256 in sorted(retained)), tuple(retained[sha256] for sha256 in sorted(retained))
+    )
 
 
 def still_retained(previous: TrustedAuthority, now: datetime) -> tuple[RetainedAnchor, ...]:

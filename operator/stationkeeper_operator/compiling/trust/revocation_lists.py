@@ -94,13 +94,13 @@ class ReadLists:
         return f"ignored: {'; '.join(self.left_out[:_SHOWN_PROBLEMS])}{more}"
 
     def with_those_in_force(
-        self, held: Iterable[RevocationList], *, refuse_overdue: bool
+        self, in_force: Iterable[RevocationList], *, refuse_overdue: bool
     ) -> tuple[RevocationList, ...]:
-        """Return these lists; if a CRL was left out, also the lists in force (`held`) of issuers without a new list."""
+        """Return these lists; if a CRL was left out, also those of `in_force` whose issuer has no new list."""
         if not self.left_out:
             return self.lists
         read = {each.issuer_key for each in self.lists}
-        kept = (replace(each, refuse_overdue=refuse_overdue) for each in held if each.issuer_key not in read)
+        kept = (replace(each, refuse_overdue=refuse_overdue) for each in in_force if each.issuer_key not in read)
         return tuple(sorted((*self.lists, *kept), key=lambda each: each.issuer_key))
 
 

@@ -42,9 +42,9 @@ def compile_trust(world: World, in_force: Document | None, now: datetime) -> Com
         in_force: the present trust document; None if there is no readable one.
         now: the time, aware; certificates that have expired by then are left out.
     """
-    held = {each.uid: each for each in in_force.authorities} if isinstance(in_force, TrustDocument) else {}
+    records = {each.uid: each for each in in_force.authorities} if isinstance(in_force, TrustDocument) else {}
     candidates = tuple(
-        compile_trusted_ca(resource, world, held.get(resource.metadata.uid), now)
+        compile_trusted_ca(resource, world, records.get(resource.metadata.uid), now)
         for resource in world.resources.values()
         if isinstance(resource, TrustedCA)
     )

@@ -318,14 +318,14 @@ def _without_new_revocations(
     )
 
 
-def _remaining(held: tuple[bytes, ...], listed: tuple[Certificate, ...] | None, now: datetime) -> tuple[bytes, ...]:
-    readable = _readable(held)
+def _remaining(in_force: tuple[bytes, ...], listed: tuple[Certificate, ...] | None, now: datetime) -> tuple[bytes, ...]:
+    readable = _readable(in_force)
     past = expired(readable, now)
     return tuple(each.der for each in readable if each not in past and (listed is None or each in listed))
 
 
-def _readable(held: tuple[bytes, ...]) -> tuple[Certificate, ...]:
-    return tuple(each for each in (certificate_of(der) for der in held) if each is not None)
+def _readable(ders: tuple[bytes, ...]) -> tuple[Certificate, ...]:
+    return tuple(each for each in (certificate_of(der) for der in ders) if each is not None)
 
 
 def _der(certificates: tuple[Certificate, ...]) -> tuple[bytes, ...]:

@@ -82,8 +82,8 @@ def unusable_note(record: TrustedAuthority, now: datetime) -> str:
 
 
 def _problems(record: TrustedAuthority, now: datetime) -> Iterator[tuple[Certificate, str]]:
-    for held, judge in ((record.anchors, problem_of), (record.intermediates, intermediate_problem_of)):
-        for der in held:
+    for ders, judge in ((record.anchors, problem_of), (record.intermediates, intermediate_problem_of)):
+        for der in ders:
             certificate = certificate_of(der)
             problem = certificate and judge(certificate, now, takes_weak=record.weak_signatures)
             if certificate is not None and problem:

@@ -43,11 +43,11 @@ def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | N
     namespace, spec = resource.metadata.namespace, resource.spec
     read = Problems().attempt(lambda: read_configured_intermediates(resource, spec, world)) if spec else None
     listed = read.certificates if read else ()
-    held = _readable(in_force.intermediates if in_force else ())
+    published = _readable(in_force.intermediates if in_force else ())
     sources = (spec.certificates_from, spec.intermediates_from) if spec else (None, None)
     renewals = [world.renewed_by(namespace, each) for each in sources]
     roots = (validity(Use.TRUST_ANCHOR, each, renewals[0]) for each in _readable(anchors))
-    return (*roots, *(validity(Use.INTERMEDIATE, each, renewals[1]) for each in (*listed, *held)))
+    return (*roots, *(validity(Use.INTERMEDIATE, each, renewals[1]) for each in (*listed, *published)))
 
 
 def _endpoints(resource: Gateway | GatewayDefaults, world: World) -> tuple[Validity, ...]:
@@ -87,5 +87,5 @@ def _read(text: str, field: str, private_key_reason: Reason) -> tuple[Certificat
     return Problems().attempt(lambda: read_certificates(text, field, private_key_reason)) or ()
 
 
-def _readable(held: tuple[bytes, ...]) -> tuple[Certificate, ...]:
-    return tuple(each for each in map(certificate_of, held) if each is not None)
+def _readable(ders: tuple[bytes, ...]) -> tuple[Certificate, ...]:
+    return tuple(each for each in map(certificate_of, ders) if each is not None)
