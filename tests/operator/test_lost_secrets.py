@@ -74,13 +74,13 @@ def test_a_status_that_waited_for_an_unwritten_secret_is_compared_again_although
 def test_resources_that_no_longer_exist_fill_no_memory_while_a_secret_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stationkeeper_operator.rollout.enforcement._MAX_SHOWN", 10)
+    monkeypatch.setattr("stationkeeper_operator.rollout.unwritten.MOST_SHOWN", 10)
     enforcement = Enforcement()
     for number in range(40):
         enforcement.note_unwritten(frozenset({TRUST, f"registry-{number % 2:02}"}), {})
         assert enforcement.fact(ca(f"ca-{number}"), GOOD).reason == "Pending"
         enforcement.take_in([holder(4, 0)], 100)
-        assert len(enforcement._shown_unwritten) <= 10
+        assert len(enforcement._unwritten._shown) <= 10
 
 
 def test_a_status_that_had_to_leave_an_unwritten_document_is_compared_again_when_it_may_stay() -> None:

@@ -183,3 +183,20 @@ def test_noted_removals_of_an_earlier_operator_are_few_too(limited: Enforcement)
     for number in range(12):
         limited.wait_for_base(removed("crowded", number), TRUST)
     assert len(list(limited._steps)) == 11
+
+
+@pytest.mark.slow
+def test_a_pod_that_comes_back_with_an_older_generation_ends_also_proofs_of_long_ago() -> None:
+    enforcement, gone = begun(), PodReport("cups-1", {TRUST: 5}, problem="it does not answer", ready=False)
+    enforcement.take_in([pod(4), pod(4, "cups-1")], 100)
+    last = 1_100
+    for generation in range(5, last + 1):
+        list(enforcement.published(Step(TRUST, generation, 100.0), [ref(ca(f"ca-{generation}"))]))
+        enforcement.take_in([pod(generation), pod(5, "cups-1") if generation == 5 else gone], 101)
+    assert not enforcement.waits_for(ref(ca("ca-6"))), "its step was forgotten, as that of many others"
+    assert {enforcement.fact(ca(f"ca-{number}"), GOOD).status for number in (5, 6, last)} == {"True"}
+    outcome = enforcement.take_in([pod(last), pod(5, "cups-1")], 102)
+    assert {enforcement.fact(ca(f"ca-{number}"), GOOD).status for number in (6, last)} == {"False"}
+    assert outcome.documents == [TRUST]
+    enforcement.take_in([pod(last), pod(last, "cups-1")], 103)
+    assert {enforcement.fact(ca(f"ca-{number}"), GOOD).status for number in (5, 6, last)} == {"True"}

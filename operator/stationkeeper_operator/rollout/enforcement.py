@@ -21,7 +21,6 @@ from itertools import chain
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
-from stationkeeper_core.published.registry_layout import place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
@@ -33,8 +32,10 @@ from stationkeeper_operator.rollout.step_fact import (
     Generations,
     PodReport,
     Step,
+    count_of,
     step_fact,
 )
+from stationkeeper_operator.rollout.unwritten import Unwritten
 
 NOT_ACCEPTED = "NotAccepted"
 
@@ -42,7 +43,6 @@ _MAX_PROVEN = 1000
 _MAX_WAITING, _MAX_WAITING_TOGETHER = 32, 2048
 """The maximum number of steps that wait for the pods: of one document, and about that of all."""
 _MANY = 2000
-_MAX_SHOWN = 100_000
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
@@ -80,13 +80,7 @@ class Enforcement:
         self._had_unloaded = False  # Whether a condition or proof since the last round waited for one of them.
         # No report proves these yet: their resources are still being added, or a turn must still name its resources.
         self._open: set[Step] = set()
-        self._was_noted = False  # Whether a turn changed what is unwritten since the last round.
-        # The conditions that named an unwritten document, and whether the resource must leave this document.
-        self._shown_unwritten: dict[ResourceRef, tuple[str, bool]] = {}
-        self._unwritten: Collection[str] = ()
-        self._unchanged: Mapping[ResourceRef, str] = {}
-        self._unchanged_keys: frozenset[Key] = frozenset()
-        self._unknown: Collection[str] = ()
+        self._unwritten = Unwritten()
 
     @property
     def is_settled(self) -> bool:
@@ -155,11 +149,11 @@ class Enforcement:
         Yields:
             None, between parts of the work. The caller must take all of them; before that, no report proves the step.
         """
-        base = self._base.setdefault(step.document, step)
-        known = self._known.get(step.document, Generations(0))
-        is_first = base.generation == known.latest
-        gap = range(base.generation + 1, step.generation) if is_first else known.gap
-        self._known[step.document] = Generations(step.generation, gap)
+        self._base.setdefault(step.document, step)
+        # Before the first publish of a new document, no generation of it was found.
+        self._known[step.document] = self._known.get(step.document, Generations(0, range(0))).followed_by(
+            step.generation
+        )
         self._unloaded = None
         self._open.add(step)
         attaching = chain(
@@ -203,9 +197,7 @@ class Enforcement:
             unknown: those whose content in force is not known. A Gateway whose EUI changed, or that was made again, may
                 still be in one of them.
         """
-        self._was_noted = self._was_noted or (documents, unchanged) != (self._unwritten, self._unchanged)
-        self._unwritten, self._unchanged, self._unknown = documents, unchanged, unknown
-        self._unchanged_keys = frozenset(ref.key for ref in unchanged)
+        self._unwritten.note(documents, unchanged, unknown)
         self._open.clear()
         self._unloaded = None
 
@@ -218,14 +210,14 @@ class Enforcement:
         """
         self._drop_oldest_proven()
         before = self._read, self._served
-        was_noted, self._was_noted = self._was_noted, False
+        was_noted = self._unwritten.take_noted()
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed, proofs = self._compare_steps(pods, now)
         had_unloaded, self._had_unloaded, self._unloaded = self._had_unloaded, False, None
         resources = [ref for step in changed for ref in self._steps.refs(step)]
         if was_noted:
-            resources += self._written_since()
+            resources += self._unwritten.written_since()
         documents = [step.document for step in changed if step == self._base.get(step.document)]
         # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
         depends = before != (self._read, self._served) or (had_unloaded and not self._unloaded_bases)
@@ -249,7 +241,7 @@ class Enforcement:
                 continue
             earlier = self._facts.get(step)
             if step.document not in loading:
-                count = _count(step.document)
+                count = count_of(step.document)
                 loading[step.document] = [pod for pod in pods if count in {0, pod.buckets}]
             fact = step_fact(step, self._known.get(step.document, Generations(0)), loading[step.document], now)
             if earlier is not None and earlier.status == _TRUE and fact.status != _FALSE:
@@ -260,21 +252,6 @@ class Enforcement:
                 if fact.status == _TRUE or (earlier is not None and earlier.status == _TRUE):
                     proofs.append(step)
         return changed, proofs
-
-    def _written_since(self) -> Iterator[ResourceRef]:
-        """Yield the resources whose condition waited for a document that is not unwritten any more.
-
-        A person may have restored its Secret, or the change of another resource was written, so that no publish changes
-        the condition.
-        """
-        shown, self._shown_unwritten = self._shown_unwritten, {}
-        for ref, (document, must_leave) in shown.items():
-            # Compared again, only the resources that still exist are shown again.
-            waits = document in self._unwritten and (ref in self._unchanged or not must_leave)
-            if waits and len(shown) <= _MAX_SHOWN:
-                self._shown_unwritten[ref] = document, must_leave
-            else:
-                yield ref
 
     def proven(self, keys: Iterable[Key]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources of these names that every ready pod has loaded by now, each once, with its condition."""
@@ -292,13 +269,10 @@ class Enforcement:
         if not documents or (verdict.document is None and verdict.reason not in _INTENDED_REMOVALS):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         ref = ResourceRef(resource.key, resource.metadata.uid)
-        unwritten = next(
-            (each for each in documents if each in self._unwritten), self._unwritten_elsewhere(documents)
-        ) or self._unchanged.get(ref, "")
+        unwritten = self._unwritten.shown_for(ref, documents, self._read)
         if unwritten:
-            self._shown_unwritten[ref] = unwritten, ref in self._unchanged
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
-        if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
+        if verdict.document not in {None, TRUST} and self._served - {count_of(each) for each in documents}:
             return Fact(
                 _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
@@ -325,15 +299,11 @@ class Enforcement:
         if self._unloaded is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
             self._unloaded = [step for step in registry if self._facts.get(step, WAITING).status != _TRUE]
-            self._unloaded += [Step(each, 0) for each in self._unknown if each != TRUST and self._is_read(each)]
+            self._unloaded += [
+                Step(each, 0) for each in self._unwritten.unknown if each != TRUST and self._is_read(each)
+            ]
             self._had_unloaded = self._had_unloaded or bool(self._unloaded)
         return self._unloaded
-
-    def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
-        """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
-        counts = self._read - {_count(each) for each in documents}
-        is_trust = TRUST in documents
-        return "" if is_trust else next((each for each in sorted(self._unwritten) if _count(each) in counts), "")
 
     def _proven(self, key: Key, steps: Mapping[str, Step]) -> Fact | None:
         """Return the condition of the resources of a name that every pod has loaded; None if one has not.
@@ -347,15 +317,15 @@ class Enforcement:
         if not read:
             return Fact(_TRUE, ENFORCED, "loaded by every ready CUPS pod: no pod reads a document that had it any more")
         facts = [self._facts.get(step, WAITING) for step in read]
-        if any(fact.status != _TRUE for fact in facts) or key in self._unchanged_keys:
+        if any(fact.status != _TRUE for fact in facts) or self._unwritten.must_leave(key):
             return None
         if key.kind == GATEWAY and self._unloaded_bases:
             return None
-        return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
+        return None if self._unwritten.elsewhere([step.document for step in read], self._read) else facts[0]
 
     def _is_read(self, document: str) -> bool:
         """Return whether a pod loads the document; always true if there is no pod."""
-        return not self._read or _count(document) in {0, *self._read}
+        return not self._read or count_of(document) in {0, *self._read}
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Return whether the pods have loaded the part of `resource` that is in force."""
@@ -378,18 +348,22 @@ class Enforcement:
                     self._steps.replace(ref, latest[step.document])
                 else:
                     self._steps.drop(ref, step.document)
+            self._raise_base(step)
+
+    def _raise_base(self, step: Step) -> None:
+        """Let the resources without a step wait for a proven one: a pod may come back with an older generation."""
+        base = self._base[step.document]
+        if base.generation < step.generation:
+            raised = self._base[step.document] = Step(step.document, step.generation)
+            # The message stays the same: otherwise the status of each resource would be written again.
+            earlier = self._facts.get(base, WAITING)
+            self._facts[raised] = earlier if earlier.status == _TRUE else self._facts[step]
 
 
 def _waiting_for(step: Step) -> Fact:
     return (
         WAITING if step.generation else Fact(_FALSE, PENDING, f"Secret {secret_name(step.document)} is not written yet")
     )
-
-
-def _count(document: str) -> int:
-    """Return the count of registry documents that it belongs to; 0 for the trust document."""
-    place = place_of(document)
-    return place[0] if place is not None else 0
 
 
 def _present(resource: Resource) -> Fact | None:

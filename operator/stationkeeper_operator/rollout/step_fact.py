@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stationkeeper_core.published.registry_layout import BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.resources.fact import ENFORCED, Fact
 from stationkeeper_operator.rollout.generation_report import LoadRefusal
 
@@ -56,18 +56,28 @@ class Step:
     since: float | None = None
 
 
+def count_of(document: str) -> int:
+    """Return the count of registry documents that a document belongs to; 0 for the trust document."""
+    place = place_of(document)
+    return place[0] if place is not None else 0
+
+
 @dataclass(frozen=True)
 class Generations:
     """The generations of a document whose content the operator knows.
 
     Attributes:
         latest: the latest one.
-        gap: the generations between the one that the operator found and the first one that it published. A pod that has
-            one of them got it before a person restored an older Secret.
+        gap: the generations between the one that the operator found and the first one that it published; None before
+            that. A pod that has one of them got it before a person restored an older Secret.
     """
 
     latest: int
-    gap: range = range(0)
+    gap: range | None = None
+
+    def followed_by(self, generation: int) -> "Generations":
+        """Return them after a publish."""
+        return Generations(generation, range(self.latest + 1, generation) if self.gap is None else self.gap)
 
 
 def step_fact(step: Step, known: Generations, pods: Sequence[PodReport], now: float) -> Fact:
@@ -122,4 +132,4 @@ def _lacks(pod: PodReport, step: Step, known: Generations) -> bool:
     loaded = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not loaded):
         return False
-    return loaded < step.generation or loaded > known.latest or loaded in known.gap
+    return loaded < step.generation or loaded > known.latest or loaded in (known.gap or ())
