@@ -11,7 +11,7 @@ import msgspec
 
 from stationkeeper_operator.compiling.world import SECRET_LABELS
 from stationkeeper_operator.resources.named_references import admitting_references, reference_keys
-from stationkeeper_operator.resources.records import SECRET, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.records import SECRET, Reference, ReferencedObject, Resource, TrustedCA
 from stationkeeper_operator.resources.specs import EVERY_KEY
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 
@@ -94,6 +94,8 @@ class ReferenceIndex:
                 self._known.get(reference) is None or key not in self._read.get(reference, ())
             ):
                 self._unresolved.add(reference)
+        if isinstance(resource, TrustedCA) and _is_new_spec(earlier, resource):
+            self._read_again(new)
         for reference, key in old:
             keys = self._keys[reference]
             keys[key] -= 1
@@ -101,6 +103,17 @@ class ReferenceIndex:
                 del keys[key]
             if not keys:
                 self._forget(reference)
+
+    def _read_again(self, names: _Names) -> None:
+        """Make known objects unknown until they are read again, for the status of a TrustedCA that names them.
+
+        The person who wrote its spec may just have changed them, and their watch may be late. Their known content stays
+        in force meanwhile.
+        """
+        for reference, key in names:
+            self._unresolved.add(reference)
+            if reference in self._read:
+                self._read[reference] -= {key}
 
     def reports_on(self, reference: Reference) -> int:
         """Return the number of reports on a named object; call it before a GET or LIST, for `take_in_answer`."""
@@ -207,6 +220,13 @@ class ReferenceIndex:
 
     def _retry_refused(self, namespace: str) -> None:
         self._unresolved |= self._budget.refused(namespace) & self._keys.keys()
+
+
+def _is_new_spec(earlier: Resource | None, resource: TrustedCA) -> bool:
+    """Return whether a TrustedCA has a spec that may name changed objects; a reduction does not wait for them."""
+    if resource.suspended or resource.metadata.being_deleted:
+        return False
+    return earlier is None or earlier.metadata.generation != resource.metadata.generation
 
 
 def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
