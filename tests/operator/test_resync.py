@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_operator.api.kubernetes_api import ApiError
-from stationkeeper_operator.api.resource_paths import resource_path
+from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
 from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -91,3 +91,22 @@ async def test_a_list_without_changes_says_so(listed: Listed) -> None:
     listed.put("a", "b", "c")
     await listed.resync.run()
     assert await listed.resync.run() is Change.NOTHING
+
+
+async def test_an_api_server_that_begins_is_asked_for_every_kind_before_the_first_is_asked_again(
+    listed: Listed,
+) -> None:
+    collections = {resource_path(kind, "team"): 429 for kind in RESOURCES}
+    listed.server.failing |= collections
+    with pytest.raises(ApiError, match="429"):
+        await listed.resync.probe()
+    assert {path for _, path in listed.server.requests} == set(collections)
+    listed.server.failing.clear()
+    await listed.resync.probe()
+
+
+async def test_one_kind_that_cannot_be_listed_fails_the_probe(listed: Listed) -> None:
+    for kind in RESOURCES:
+        listed.server.failing = {resource_path(kind, "team"): 403}
+        with pytest.raises(ApiError, match="403"):
+            await listed.resync.probe()

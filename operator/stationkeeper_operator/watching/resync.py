@@ -6,7 +6,6 @@ nothing, and adds only items that were true when they were listed.
 
 import asyncio
 import gc
-import itertools
 import logging
 import time
 from collections.abc import Collection, Iterable, Iterator
@@ -43,12 +42,15 @@ class Resync:
     async def probe(self) -> None:
         """Check that every collection can be listed: the definitions and the rights exist.
 
+        The kinds are asked at the same time: an API server that has just begun, or has new definitions, refuses the
+        first request for a kind, and only then prepares to answer the next one.
+
         Raises:
             ApiError: a collection cannot be listed.
         """
-        for kind, namespace in itertools.product(RESOURCES, self._namespaces):
-            async for _ in self._api.pages(resource_path(kind, namespace), {"fieldSelector": NO_OBJECT}):
-                pass
+        for failed in await asyncio.gather(*map(self._probe, RESOURCES), return_exceptions=True):
+            if failed:
+                raise failed
 
     async def run(self) -> Change:
         """List all resources, and read all named objects again.
@@ -63,6 +65,11 @@ class Resync:
         if await self._reader.read(self._store.references.named):
             changes.append(Change.SPEC)
         return _gravest(changes)
+
+    async def _probe(self, kind: str) -> None:
+        for namespace in self._namespaces:
+            async for _ in self._api.pages(resource_path(kind, namespace), {"fieldSelector": NO_OBJECT}):
+                pass
 
     async def _list(self, kind: str, namespace: str | None) -> Change:
         listed, version = self._store.begin_list(kind, namespace), ""
