@@ -43,10 +43,9 @@ _MAX_PROVEN = 1000
 _MAX_WAITING, _MAX_WAITING_TOGETHER = 32, 2048
 """The maximum number of steps that wait for the pods: of one document, and about that of all."""
 _MANY = 2000
+"""The number of resources from which all names are checked, instead of a list of theirs."""
 _IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
-
-
 _NO_STEP = Step("", 0)
 _INTENDED_REMOVALS = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 
@@ -224,7 +223,7 @@ class Enforcement:
         if depends or any(self._steps.is_in_common(step) for step in proofs):
             return Outcome(resources, list(self._base), self._steps.keys)
         provable = [self._steps.refs(step) for step in proofs]
-        # To name very many resources would take longer than to check all.
+        # It takes longer to collect the names of very many resources than to check all names.
         if was_noted or sum(map(len, provable)) > _MANY:
             return Outcome(resources, documents, self._steps.keys)
         return Outcome(resources, documents, list(dict.fromkeys(ref.key for ref in chain(*provable))))

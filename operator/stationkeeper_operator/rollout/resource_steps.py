@@ -15,9 +15,8 @@ from stationkeeper_operator.rollout.step_fact import Step
 
 MOST_REMOVED = 5_000
 """The maximum number of removed resources of one namespace with steps of their own."""
-
-
 _LOOKED_AT = 10
+"""The number of removed resources that are looked at for one that may be forgotten."""
 
 
 class ResourceRef(NamedTuple):
