@@ -7,6 +7,7 @@ Many processes take ports at the same time, for example when tests run in parall
 its latest ports: a Unix socket with an abstract name, which ends with the process.
 """
 
+import atexit
 import secrets
 import socket
 import sys
@@ -75,3 +76,9 @@ def _mark(port: int) -> bool:
     if len(_MARKS) > _MAX_MARKS:
         _MARKS.popleft().close()
     return True
+
+
+@atexit.register
+def _remove_marks() -> None:
+    while _MARKS:
+        _MARKS.pop().close()
