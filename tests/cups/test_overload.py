@@ -353,7 +353,7 @@ async def test_an_address_with_failed_connections_waits_for_the_others(pki: Pki)
         flood = [_Gateway(port.number, "127.9.0.1").hello() for _ in range(ACCEPTED_AT_ONCE - 14)]
         honest = [_Gateway(port.number, each).hello() for each in _addresses(14)]
         await port.idle()
-        # Nobody waits before the first clients of the flood; after them, the flood has one turn in eight.
+        # The first clients of the flood begin at once: no other client waits yet. Then the flood has one turn in eight.
         assert set(_addresses(14)) <= set(port.begun[: BEGUN_AT_ONCE + 14 + 2])
         assert len(port.begun) == ACCEPTED_AT_ONCE
         for each in (*flood, *honest):

@@ -5,7 +5,7 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
 from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.generation_report import LoadRefusal
-from stationkeeper_operator.rollout.resource_steps import ResourceRef
+from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
 from tests.operator.resource_building import metadata
 
@@ -21,6 +21,10 @@ def ca(name: str = "acme", status: dict[str, object] | None = None) -> Resource:
 
 def ref(resource: Resource) -> ResourceRef:
     return ResourceRef(resource.key, resource.metadata.uid)
+
+
+def resources_in(steps: ResourceSteps) -> list[ResourceRef]:
+    return [each for key in steps.keys for each in steps.of_one_name(key)]
 
 
 def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem: str = "") -> PodReport:

@@ -9,6 +9,7 @@ from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import Step
 from tests.examples import examples
+from tests.operator.enforcing import resources_in
 
 MOST_REMOVED = 2
 REFS = [
@@ -32,7 +33,7 @@ def test_a_name_waits_for_the_latest_step_of_each_of_its_resources(writes: list[
             waits_for = steps.of_name(key)
             assert all(waits_for[name].generation >= number for name, number in documents.items())
         for namespace in "ab":
-            removed = [each for each in steps if each.key.namespace == namespace and each not in present]
+            removed = [each for each in resources_in(steps) if each.key.namespace == namespace and each not in present]
             assert len(removed) <= MOST_REMOVED + 1, "and one that stands for the others"
 
 
@@ -42,11 +43,11 @@ def test_a_step_and_its_resources_know_each_other(writes: list[tuple[ResourceRef
     steps = ResourceSteps(MOST_REMOVED)
     for generation, (ref, document, is_removed) in enumerate(writes, start=1):
         (steps.attach_removed if is_removed else steps.attach)(ref, Step(document, generation))
-    pairs = {(ref, step) for ref in steps for step in steps.of(ref).values()}
+    pairs = {(ref, step) for ref in resources_in(steps) for step in steps.of(ref).values()}
     assert pairs == {(ref, step) for step in steps.steps for ref in steps.refs(step)}
     for ref, step in pairs:
         steps.drop(ref, step.document)
-    assert not list(steps)
+    assert not resources_in(steps)
     assert not steps.steps
     assert not steps._removed
 

@@ -7,11 +7,13 @@ import pytest
 from stationkeeper_core.published.documents import TRUST, Document, RegisteredGateway, TrustDocument
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.compiling.retention.document_changes import document_changes
+from stationkeeper_operator.publishing.removal_annotation import Removed
 from stationkeeper_operator.resources.records import GATEWAY, Key
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker, still_held
 from stationkeeper_operator.rollout.step_fact import PodReport
 from tests.operator.counted_registry import RELEASE, documents_of, gateway
+from tests.operator.enforcing import resources_in
 
 FEW, MANY = 16, 32
 ROOF = gateway("00000000000000AA")
@@ -72,7 +74,7 @@ def test_each_removal_has_its_event_however_many_there_were_before(limited: Roll
         publish(limited, [each], generation)
         assert not told_at_end(limited)
         assert told(limited, pod(generation)) == [each.uid]
-    assert all(ref.key.name for ref in limited.enforcement._steps), "nothing waits in common"
+    assert all(ref.key.name for ref in resources_in(limited.enforcement._steps)), "nothing waits in common"
 
 
 def test_a_removal_without_an_event_is_remembered_while_those_with_one_are_forgotten(limited: RolloutTracker) -> None:
@@ -94,7 +96,7 @@ def test_removals_beyond_the_limit_fill_no_memory_while_a_pod_cannot_be_reached(
         publish(limited, [gateway(f"{generation:016X}")], generation)
         assert not told_at_end(limited)
         assert not told(limited, pod(generation), silent)
-    assert len(list(limited.enforcement._steps)) == 10 + 1
+    assert len(resources_in(limited.enforcement._steps)) == 10 + 1
     assert len(limited._removal_events._deleted) == 10
     assert (
         len(
@@ -168,3 +170,11 @@ def test_a_removal_whose_copy_could_not_be_written_waits_although_pods_were_quic
 
 def _pairs(before: dict[str, Document], after: dict[str, Document]) -> list[tuple[str, Document, Document]]:
     return [(name, before[name], after[name]) for name in after]
+
+
+def test_an_operator_that_asks_no_pod_remembers_no_removal_of_an_earlier_one() -> None:
+    asks_none = RolloutTracker(lambda _key: None, RELEASE, asks=False)
+    noted = Removed("TrustedCA", "lorawan", "acme", "u1")
+    assert asks_none.begin_turn({TRUST: 4}, {TRUST: (noted,)})
+    assert not resources_in(asks_none.enforcement._steps)
+    assert not asks_none._removal_events._deleted

@@ -8,7 +8,7 @@ from stationkeeper_operator.rollout import resource_steps
 from stationkeeper_operator.rollout.enforcement import Enforcement
 from stationkeeper_operator.rollout.resource_steps import ResourceRef, ResourceSteps
 from stationkeeper_operator.rollout.step_fact import PodReport, Step
-from tests.operator.enforcing import GOOD, ca, pod, ref
+from tests.operator.enforcing import GOOD, ca, pod, ref, resources_in
 from tests.operator.resource_building import metadata
 
 CUT_OFF = pod(4, "cups-1", problem="it does not answer")
@@ -73,7 +73,7 @@ def test_a_namespace_that_removes_very_many_resources_waits_alone(limited: Enfor
     limited.take_in([pod(4), pod(4, "cups-1")], 100)
     for number in range(100):
         list(limited.published(Step(TRUST, 5 + number, 100.0), [], [removed("crowded", number)]))
-    assert len(list(limited._steps)) == 11
+    assert len(resources_in(limited._steps)) == 11
     assert [limited.waits_for(removed("crowded", number)) for number in (9, 10)] == [True, False]
     limited.take_in([pod(104), pod(103, "cups-1")], 101)
     assert limited.fact(one_more, GOOD).status == "False", "an earlier resource of its name may be among them"
@@ -90,7 +90,7 @@ def test_the_limit_is_one_for_each_namespace() -> None:
     for number in range(5_200):
         steps.attach_removed(removed("crowded", number), Step(TRUST, number))
     steps.attach_removed(removed("quiet", 0), Step(TRUST, 9_999))
-    assert len(list(steps)) == 5_000 + 1 + 1
+    assert len(resources_in(steps)) == 5_000 + 1 + 1
     assert steps.of(removed("quiet", 0))
 
 
@@ -182,7 +182,7 @@ def test_noted_removals_of_an_earlier_operator_are_few_too(limited: Enforcement)
     limited.begin_turn({TRUST: 5})
     for number in range(12):
         limited.wait_for_base(removed("crowded", number), TRUST)
-    assert len(list(limited._steps)) == 11
+    assert len(resources_in(limited._steps)) == 11
 
 
 @pytest.mark.slow

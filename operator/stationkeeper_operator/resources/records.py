@@ -252,7 +252,7 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
 
 
 def share_parts(resource: Resource, earlier: Resource) -> None:
-    """Replace parts of `resource` by equal parts of its earlier version `earlier`, so that they are in memory once."""
+    """Replace parts of `resource` by equal parts of its version `earlier`, so that they are in memory once."""
     if type(resource) is not type(earlier):
         return
     for each in ("key", "spec", "status"):

@@ -27,7 +27,7 @@ class ResourceRef(NamedTuple):
 
 
 class ResourceSteps:
-    """For each resource its latest step in each document. Iterates over the resources.
+    """For each resource its latest step in each document.
 
     Args:
         most_removed: see `MOST_REMOVED`.
@@ -40,10 +40,6 @@ class ResourceSteps:
         # The removed resources of each namespace, and whether the proof of their removal has its event.
         self._removed: dict[str, dict[ResourceRef, bool]] = {}
         self._in_common: set[ResourceRef] = set()
-
-    def __iter__(self) -> Iterator[ResourceRef]:
-        for key in self._of:
-            yield from self.of_one_name(key)
 
     @property
     def keys(self) -> Collection[Key]:

@@ -8,6 +8,7 @@ from stationkeeper_operator.rollout.resource_steps import ResourceRef
 from stationkeeper_operator.rollout.step_fact import count_of
 
 MOST_SHOWN = 100_000
+"""The number of conditions above which all of them are compared again, so that deleted resources are forgotten."""
 
 
 class Unwritten:

@@ -34,11 +34,6 @@ class DocumentChanges:
     reserved: frozenset[str] = frozenset()
     replaces_known: bool = True
 
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """The changed and the removed records."""
-        return (*self.changed, *self.removed)
-
 
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
     """Return the changes from `old` to `new`; `old` is None if no readable document was in force."""
